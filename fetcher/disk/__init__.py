@@ -1,0 +1,1 @@
+"""What is on disk: store, partials, placed files, index."""

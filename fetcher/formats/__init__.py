@@ -1,0 +1,1 @@
+"""Text to core types and back.  pydantic lives here and gives schemas/."""

@@ -1,0 +1,1 @@
+"""HTTP and credentials.  http.py is the only module that knows httpx."""

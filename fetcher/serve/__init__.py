@@ -1,0 +1,1 @@
+"""`fetcher serve`: publishes a folder of repositories by the hub's read protocol."""

@@ -1,0 +1,1 @@
+"""Where bytes come from.  One module a kind; they do not know each other."""
