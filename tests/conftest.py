@@ -1,0 +1,65 @@
+"""Fixtures shared by all tests: an isolated environment and a hub on loopback.
+
+The hub is the product's own (fetcher/serve), accepted by the official client in
+tests/serve; faults come from the proxy in tests/hub/faults.py, never from the hub.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from fetcher.serve.hub import Hub
+from tests.hub.publish import Publisher
+
+_FOREIGN = ("MODELSCOPE_", "HF_", "HUGGING_FACE_", "HUGGINGFACE_", "FETCHER_", "XDG_")
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
+
+@pytest.fixture(autouse=True)
+def isolated_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of its own for every test; no variable of the person who runs them is seen."""
+    for name in list(os.environ):
+        if name.startswith(_FOREIGN) or name.lower() in _PROXIES:
+            monkeypatch.delenv(name)
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    for name, folder in {
+        "XDG_CACHE_HOME": ".cache",
+        "XDG_CONFIG_HOME": ".config",
+        "XDG_DATA_HOME": ".local/share",
+        "XDG_STATE_HOME": ".local/state",
+    }.items():
+        monkeypatch.setenv(name, str(home / folder))
+    monkeypatch.setenv("FETCHER_STORE", str(home / "store"))
+    return home
+
+
+@pytest.fixture
+def publisher(tmp_path: Path) -> Publisher:
+    """Writes repositories into the folder that `hub` serves."""
+    folder = tmp_path / "published"
+    folder.mkdir()
+    return Publisher(folder)
+
+
+@pytest.fixture
+def start_hub(publisher: Publisher) -> Iterator[Callable[..., Hub]]:
+    """Starts hubs on the publisher's folder with options of one's own; all are closed at the end."""
+    started: list[Hub] = []
+
+    def start(**options: object) -> Hub:
+        hub = Hub(publisher.root, **options)
+        started.append(hub)
+        return hub.start()
+
+    yield start
+    for hub in started:
+        hub.close()
+
+
+@pytest.fixture
+def hub(start_hub: Callable[..., Hub]) -> Hub:
+    """A public hub on the publisher's folder, empty at first."""
+    return start_hub()
