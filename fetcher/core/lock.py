@@ -5,6 +5,7 @@ Reading and writing the text is formats/lock_toml.py.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Self
 
 from fetcher.core.digest import Commit, Sha256, tree_digest
 from fetcher.core.manifest import Manifest, ModelSpec, Requested, SourceRef
@@ -26,6 +27,18 @@ class PinnedSource:
 
     source: SourceRef
     commit: Commit
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `SOURCE@COMMIT`.
+
+        Raises:
+            ValueError: No `@`, or one of the two is not what it should be.
+        """
+        source, at, commit = text.rpartition("@")
+        if not at:
+            raise ValueError("expected `SOURCE@COMMIT`")
+        return cls(source=SourceRef.parse(source), commit=Commit(commit))
 
     def __str__(self) -> str:
         return f"{self.source}@{self.commit}"

@@ -17,6 +17,7 @@ HUB_KINDS = (MODELSCOPE, HUGGINGFACE)
 SHORT_FORMS = {"ms": MODELSCOPE, "hf": HUGGINGFACE}
 GIT_SCHEMES = ("git+https", "git+ssh", "git+file", "git+http")
 URL_SCHEMES = ("https", "http")
+BUILT_IN_SCHEMES = (*HUB_KINDS, *GIT_SCHEMES, *URL_SCHEMES, "file")
 
 _OWNER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*/[A-Za-z0-9_][A-Za-z0-9._-]*\Z")
 _SCHEME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*\Z")
@@ -43,27 +44,31 @@ class SourceRef:
         """Read a source string (design 2), such as `modelscope:datasets/OWNER/NAME`.
 
         Raises:
-            ValueError: Says which forms exist.
+            ValueError: Says which forms exist; never repeats what may be a secret.
         """
         scheme, colon, rest = text.partition(":")
         if not colon or not rest or not _SCHEME.match(scheme) or _CONTROL.search(text):
             raise ValueError(
                 f"expected a source such as `modelscope:OWNER/NAME`, `huggingface:OWNER/NAME`, "
-                f"`git+https://…`, `https://…` or `file:DIR`, got {text[:120]!r}"
+                f"`git+https://…`, `https://…` or `file:DIR`, got {_shown(text)}"
             )
         scheme = SHORT_FORMS.get(scheme, scheme)
         if scheme in GIT_SCHEMES or scheme in URL_SCHEMES:
             if not rest.startswith("//") or len(rest) < 3:
-                raise ValueError(f"expected `{scheme}://…`, got {text[:120]!r}")
-            if "@" in rest.split("/")[2] and scheme != "git+ssh":
-                raise ValueError("a source must not carry a user or a token; put the token in a variable")
+                raise ValueError(f"expected `{scheme}://…`, got {_shown(text)}")
+            user, at, _ = rest.split("/")[2].rpartition("@")
+            if at and (scheme != "git+ssh" or ":" in user):
+                raise ValueError(
+                    "expected a source without a user or a token in it; put the token into an environment variable"
+                )
             return cls(scheme=scheme, repo=rest)
         if scheme == "file":
             return cls(scheme=scheme, repo=rest)
-        dataset = rest.startswith("datasets/") and rest.count("/") == 2
-        repo = rest.removeprefix("datasets/") if dataset else rest.removeprefix("models/")
+        kind, _, inner = rest.partition("/")
+        prefixed = kind in ("datasets", "models") and "/" in inner  # `models/NAME` alone has an owner called `models`
+        repo, dataset = (inner, kind == "datasets") if prefixed else (rest, False)
         if not _OWNER_NAME.match(repo):
-            raise ValueError(f"expected `{scheme}:OWNER/NAME` or `{scheme}:datasets/OWNER/NAME`, got {text[:120]!r}")
+            raise ValueError(f"expected `{scheme}:OWNER/NAME` or `{scheme}:datasets/OWNER/NAME`, got {_shown(text)}")
         return cls(scheme=scheme, repo=repo, dataset=dataset)
 
     def __str__(self) -> str:
@@ -126,3 +131,8 @@ class Manifest:
 
     models: Mapping[ModelName, ModelSpec]
     sources: Mapping[str, Endpoint] = field(default_factory=dict)
+
+
+def _shown(text: str) -> str:
+    """A source that cannot be read, for a message; what precedes an `@` may be a token."""
+    return "a text with an `@` in it" if "@" in text else repr(text[:120])

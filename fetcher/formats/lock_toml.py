@@ -1,0 +1,328 @@
+"""models.lock: text to `Lock` and back (design 3).
+
+The text is a function of the lock alone: the same pins give the same bytes everywhere.  One
+line a file and sections sorted by name let git merge the work of two people on two models;
+a section that did not change keeps its bytes, so that keys of a newer fetcher survive.
+
+A `tree` that does not fit its files is no error here: core.lock.staleness reports it.
+
+Promises (tests/formats/test_lock_toml.py):
+  * reading what was written gives the same lock, and writing it again the same bytes;
+  * whatever a lock says, its paths are safe, without twins, and its sizes possible.
+"""
+
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, TypeVar
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fetcher.core.digest import Commit, Sha256
+from fetcher.core.lock import Lock, LockedFile, LockedModel, PinnedSource
+from fetcher.core.manifest import Requested, SourceRef
+from fetcher.core.paths import ModelName, RepoPath, refuse_twins
+from fetcher.errors import ConfigError, FetcherError, IntegrityError
+from fetcher.formats.problems import Problem, problems_of, raise_problems, show_path
+from fetcher.formats.toml_text import header_path, line_of, parse_toml
+
+VERSION = 1
+HEADER = "# Written by `fetcher lock`. Commit this file; do not edit it.\nversion = 1"
+MAX_SIZE = 2**63 - 1  # bytes; what a file offset can be (POSIX off_t)
+
+_Parsed = TypeVar("_Parsed")
+
+_ROW = re.compile(r"sha256:([0-9a-f]{64}) (0|[1-9][0-9]{0,18})\Z")
+_ROW_BUT_SIZE = re.compile(r"sha256:[0-9a-f]{64} [^ ]+\Z")
+_PLAIN = re.compile(r"[^\x00-\x1f\x7f\"\\]*\Z")
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
+# A header with the comment lines right above it: they speak of what follows.
+_HEADER_START = re.compile(r"^(?:#[^\n]*\n)*[ \t]*(\[[^\n]*)", re.MULTILINE)
+_SCHEMA_SOURCE = r"^[A-Za-z0-9][A-Za-z0-9._+-]*:[^\u0000-\u0020\u007f]+$"
+_SCHEMA_COMMIT = r"^(?:[0-9a-f]{40}|[0-9a-f]{64})$"
+_SCHEMA_ROW = r"^sha256:[0-9a-f]{64} (?:0|[1-9][0-9]{0,18})$"
+
+
+class _Table(BaseModel):
+    """A newer fetcher may have written more keys; they are kept, not refused."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+
+
+class RequestedTable(_Table):
+    """The manifest's wishes for this model, defaults applied; keys that do not apply are left out."""
+
+    revision: str | None = Field(default=None, description="Branch, tag or commit that was asked for.")
+    include: list[str] = Field(default=[], description="Patterns of the files to take, sorted.")
+    exclude: list[str] = Field(default=[], description="Patterns of the files to leave, sorted.")
+    files: list[str] = Field(default=[], description="Exact names that must exist, sorted.")
+
+    def to_core(self) -> Requested:
+        """As a core value."""
+        return Requested(
+            revision=self.revision,
+            include=tuple(self.include),
+            exclude=tuple(self.exclude),
+            files=tuple(self.files),
+        )
+
+
+class LockedModelTable(_Table):
+    """One model, pinned."""
+
+    source: str = Field(description="Where the model comes from.", json_schema_extra={"pattern": _SCHEMA_SOURCE})
+    commit: str = Field(description="The commit of the source.", json_schema_extra={"pattern": _SCHEMA_COMMIT})
+    tree: str = Field(
+        description="sha256 over the sorted lines `<sha256> <size> <path>\\n` of the files.",
+        json_schema_extra={"pattern": "^sha256:[0-9a-f]{64}$"},
+    )
+    fallback: list[str] = Field(default=[], description="Other homes of the same bytes, each `SOURCE@COMMIT`.")
+    requested: RequestedTable = Field(description="What the manifest asked for when this was locked.")
+    files: dict[str, Annotated[str, Field(json_schema_extra={"pattern": _SCHEMA_ROW})]] = Field(
+        description="One line a file: path, sha256, size in bytes.",
+        json_schema_extra={"propertyNames": {"minLength": 1}},
+    )
+
+
+class LockFile(_Table):
+    """models.lock: exactly which bytes the models are. Written by `fetcher lock`; do not edit."""
+
+    version: int = Field(description="Version of this file's format.", json_schema_extra={"const": VERSION})
+    models: dict[str, LockedModelTable] = Field(default={}, description="One table a model, [models.NAME].")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockText:
+    """A lock with the text it was read from, so that a writer can keep what did not change.
+
+    Attributes:
+        sections: Text of each model's tables, without line breaks at its end.
+        head: What precedes the first table.
+        foreign: Tables at the top that this version does not know.
+    """
+
+    lock: Lock
+    sections: Mapping[ModelName, str] = field(default_factory=dict)
+    head: str = HEADER
+    foreign: str = ""
+
+
+def read_lock(text: str, *, file: str) -> LockText:
+    """Read models.lock.
+
+    Args:
+        file: The file's name, for errors.
+
+    Raises:
+        ConfigError: Not TOML, conflict markers, a newer version, a line that is not as it should be.
+        IntegrityError: A path that is unsafe, twins, a size that cannot be.
+    """
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    data = parse_toml(
+        text, file=file, conflict_fix=f"take one side (`git checkout --ours {file}`), then run `fetcher lock`"
+    )
+    _refuse_other_version(data, text, file=file)
+    try:
+        tables = LockFile.model_validate(data).models
+    except ValidationError as error:
+        raise_problems((_relock(problem, file=file) for problem in problems_of(error, LockFile)), text, file=file)
+        raise
+    models = {}
+    for name in sorted(tables):
+        model = _model(name, tables[name], text, file=file)
+        models[model.name] = model
+    head, sections, foreign = _split(text)
+    return LockText(lock=Lock(models=models), head=head, sections=sections, foreign=foreign)
+
+
+def _refuse_other_version(data: dict[str, Any], text: str, *, file: str) -> None:
+    version = data.get("version")
+    if type(version) is not int or version == VERSION:
+        return
+    line = line_of(text, ["version"])
+    if version > VERSION:
+        raise ConfigError(
+            f"{file}, line {line}: `version` is {version}, which is newer than this fetcher.",
+            facts=[f"expected: version = {VERSION}"],
+            fix="upgrade fetcher, for example with `pip install --upgrade fetcher`",
+        )
+    raise ConfigError(
+        f"{file}, line {line}: `version` is {version}, which never existed.",
+        facts=[f"expected: version = {VERSION}"],
+        fix=f"remove {file} and run `fetcher lock`",
+    )
+
+
+def _relock(problem: Problem, *, file: str) -> Problem:
+    return Problem(
+        path=problem.path,
+        says=problem.says,
+        facts=problem.facts,
+        fix=f"restore {file} from git, or remove the section and run `fetcher lock`",
+    )
+
+
+def _model(name: str, table: LockedModelTable, text: str, *, file: str) -> LockedModel:
+    here = _Place(text=text, file=file, section=("models", name))
+    try:
+        safe_name = ModelName(name)
+    except ValueError as error:
+        raise here.integrity((), error) from None
+    return LockedModel(
+        name=safe_name,
+        source=here.parsed(SourceRef.parse, table.source, "source"),
+        commit=here.parsed(Commit, table.commit, "commit"),
+        tree=here.parsed(Sha256.parse, table.tree, "tree"),
+        fallback=tuple(here.parsed(PinnedSource.parse, pin, "fallback") for pin in table.fallback),
+        requested=table.requested.to_core(),
+        files=_files(table.files, here),
+    )
+
+
+def _files(rows: Mapping[str, str], here: "_Place") -> tuple[LockedFile, ...]:
+    files = []
+    for path in sorted(rows):
+        match = _ROW.match(rows[path])
+        if not match or int(match[2]) > MAX_SIZE:
+            raise here.bad_row(path, rows[path])
+        try:
+            files.append(LockedFile(path=RepoPath(path), sha256=Sha256(match[1]), size=int(match[2])))
+        except ValueError as error:
+            raise here.integrity(("files", path), error) from None
+    try:
+        refuse_twins(rows)
+    except ValueError as error:
+        raise here.integrity(("files",), error) from None
+    return tuple(files)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """A section of a file, for errors; lines are looked up only when there is one."""
+
+    text: str
+    file: str
+    section: tuple[str, ...]
+
+    def parsed(self, parse: Callable[[str], _Parsed], value: str, key: str) -> _Parsed:
+        """What `parse` makes of a key's text, its ValueError as a ConfigError."""
+        try:
+            return parse(value)
+        except ValueError as error:
+            raise ConfigError(
+                f"{self._at((key,))} is not as `fetcher lock` writes it.",
+                facts=[f"reason: {error}"],
+                fix=f"restore {self.file} from git, or remove the section and run `fetcher lock`",
+            ) from None
+
+    def bad_row(self, path: str, row: str) -> FetcherError:
+        """The error for a line of `files` that cannot be read."""
+        if _ROW_BUT_SIZE.match(row):
+            return IntegrityError(
+                f"{self._at(('files', path))} has a size that cannot be.",
+                facts=[f"got: {row[72:][:80]!r}", f"expected: bytes as a plain number, at most {MAX_SIZE}"],
+                fix=f"restore {self.file} from git; find out who wrote this line",
+            )
+        return ConfigError(
+            f"{self._at(('files', path))} is not as `fetcher lock` writes it.",
+            facts=[f"got: {row[:120]!r}", "expected: `sha256:`, 64 hex digits, a space and the size in bytes"],
+            fix=f"restore {self.file} from git, or remove the section and run `fetcher lock`",
+        )
+
+    def integrity(self, path: tuple[str, ...], error: ValueError) -> IntegrityError:
+        """The error for names that must not reach a disk."""
+        return IntegrityError(
+            f"{self._at(path)} is not safe.",
+            facts=[f"reason: {error}"],
+            fix=f"restore {self.file} from git; find out who wrote this line",
+        )
+
+    def _at(self, path: tuple[str, ...]) -> str:
+        full = (*self.section, *path)
+        return f"{self.file}, line {line_of(self.text, full)}: `{show_path(full)}`"
+
+
+def _split(text: str) -> tuple[str, dict[ModelName, str], str]:
+    """Cut the text into its head, the models' sections and other tables at the top."""
+    starts = [(match.start(), path) for match in _HEADER_START.finditer(text) if (path := header_path(match[1]))]
+    ends = [start for start, _ in starts[1:]] + [len(text)]
+    sections: dict[ModelName, str] = {}
+    foreign: list[str] = []
+    for (start, path), end in zip(starts, ends, strict=True):
+        piece = text[start:end].strip("\n")
+        if path[0] != "models":
+            foreign.append(piece)
+        elif len(path) > 1:
+            name = ModelName(path[1])
+            sections[name] = f"{sections[name]}\n\n{piece}" if name in sections else piece
+    head = text[: starts[0][0]] if starts else text
+    return head.strip("\n"), sections, "\n\n".join(foreign)
+
+
+def write_lock(lock: Lock, previous: LockText | None) -> str:
+    """The text of a lock; sections equal to those of `previous` keep its bytes."""
+    old = previous or LockText(lock=Lock())
+    pieces = [_head(old)]
+    pieces.extend(_kept(lock.models[name], old) or _section(lock.models[name]) for name in sorted(lock.models))
+    if old.foreign:
+        pieces.append(old.foreign)
+    return "\n\n".join(pieces) + "\n"
+
+
+def _head(old: LockText) -> str:
+    """The head with the keys that this version does not know, if it can stand alone."""
+    try:
+        data = tomllib.loads(old.head)
+    except tomllib.TOMLDecodeError:
+        return HEADER
+    return old.head if data.get("version") == VERSION and "models" not in data else HEADER
+
+
+def _kept(model: LockedModel, old: LockText) -> str | None:
+    """The bytes of an unchanged section, if they say the same when read alone."""
+    section = old.sections.get(model.name)
+    if section is None or old.lock.models.get(model.name) != model:
+        return None
+    if section == _section(model):
+        return section
+    try:
+        alone = read_lock(f"{HEADER}\n\n{section}\n", file="models.lock").lock
+    except FetcherError:
+        return None
+    return section if alone.models == {model.name: model} else None
+
+
+def _section(model: LockedModel) -> str:
+    name = model.name if _BARE_KEY.match(model.name) else _quote(model.name)
+    lines = [
+        f"[models.{name}]",
+        f"source = {_quote(str(model.source))}",
+        f"commit = {_quote(model.commit)}",
+        f"tree = {_quote(model.tree.prefixed)}",
+    ]
+    if model.fallback:
+        lines.append(f"fallback = {_array(map(str, model.fallback))}")
+    lines += ["", f"[models.{name}.requested]", *_requested(model.requested), "", f"[models.{name}.files]"]
+    files = sorted(model.files, key=lambda file: file.path)  # code points sort as their UTF-8 bytes do
+    lines += [f'{_quote(file.path)} = "sha256:{file.sha256} {file.size}"' for file in files]
+    return "\n".join(lines)
+
+
+def _requested(requested: Requested) -> Iterable[str]:
+    if requested.revision is not None:
+        yield f"revision = {_quote(requested.revision)}"
+    for key, values in (("include", requested.include), ("exclude", requested.exclude), ("files", requested.files)):
+        if values:
+            yield f"{key} = {_array(values)}"
+
+
+def _array(values: Iterable[str]) -> str:
+    return f"[{', '.join(map(_quote, values))}]"
+
+
+def _quote(text: str) -> str:
+    if _PLAIN.match(text):
+        return f'"{text}"'
+    return tomli_w.dumps({"text": text}).removeprefix("text = ").removesuffix("\n")

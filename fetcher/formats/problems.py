@@ -1,0 +1,165 @@
+"""What is wrong in a TOML file, said so that it can be corrected without a manual.
+
+Turns what pydantic found, and what our own checks raised, into one ConfigError with the
+file, the line, the key path, what was expected and the closest valid key.  Values of keys
+that may hold a secret are never shown.
+
+Promises (tests/formats/test_bad_manifests.py compares each whole message):
+  * every problem of a file is told at once, in the order of the lines.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from fetcher.core.hints import closest
+from fetcher.errors import ConfigError
+from fetcher.formats.toml_text import line_of
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+\Z")
+_WORDS = {str: "a string", bool: "a boolean", int: "a whole number", float: "a number", list: "a list", dict: "a table"}
+_EXPECTED = {
+    "string_type": "a string",
+    "int_type": "a whole number",
+    "list_type": "a list of strings",
+    "dict_type": "a table",
+    "model_type": "a table",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing that is wrong.
+
+    Attributes:
+        path: Key path; a number is an index into a list.
+        says: What is wrong with it, to be read after the key: `is not a known key`.
+        facts: Lines such as `expected: a string`.
+        fix: What to change; starts with a verb.
+    """
+
+    path: tuple[str | int, ...]
+    says: str
+    facts: tuple[str, ...] = ()
+    fix: str
+
+
+def refusal(says: str, *, expected: str, fix: str) -> PydanticCustomError:
+    """An error for a validator to raise; becomes a Problem with these words."""
+    return PydanticCustomError("refused", "{says}", {"says": says, "expected": expected, "fix": fix})
+
+
+def show_path(path: Sequence[str | int]) -> str:
+    """A key path as one would write it in TOML: `models."a b".include[1]`."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+            continue
+        word = part if _BARE.match(part) else json.dumps(part[:120], ensure_ascii=not part.isprintable())
+        text += f".{word}" if text else word
+    return text
+
+
+def problems_of(error: ValidationError, root: type[BaseModel]) -> list[Problem]:
+    """Translate what pydantic found in a table of the shape `root`."""
+    return [_problem(details, root) for details in error.errors(include_url=False)]
+
+
+def raise_problems(problems: Iterable[Problem], text: str, *, file: str) -> None:
+    """Raise one ConfigError for all problems; do nothing when there are none.
+
+    Args:
+        text: The file's text, in which the lines are looked up.
+        file: The file's name, for the message.
+    """
+    placed = sorted(((line_of(text, problem.path), problem) for problem in problems), key=lambda pair: pair[0])
+    if not placed:
+        return
+    if len(placed) == 1:
+        line, only = placed[0]
+        raise ConfigError(f"{file}, line {line}: `{show_path(only.path)}` {only.says}.", facts=only.facts, fix=only.fix)
+    raise ConfigError(
+        f"{file} has {len(placed)} problems.",
+        facts=[
+            "; ".join((f"line {line}: `{show_path(one.path)}` {one.says}", *one.facts, one.fix)) for line, one in placed
+        ],
+        fix=f"correct these lines of {file}",
+    )
+
+
+def _problem(details: ErrorDetails, root: type[BaseModel]) -> Problem:
+    path = tuple(part for part in details["loc"] if part != "[key]")
+    kind = details["type"]
+    if kind == "refused":
+        context = details["ctx"]
+        return Problem(path=path, says=context["says"], facts=(f"expected: {context['expected']}",), fix=context["fix"])
+    if kind == "extra_forbidden":
+        return _unknown_key(path, root)
+    if kind == "missing":
+        return Problem(path=path, says="is missing", fix=f"add `{path[-1]}` to {_table_of(path)}")
+    if kind == "literal_error":
+        expected = details["ctx"]["expected"].replace("'", "`")
+        return Problem(
+            path=path,
+            says="has another value than those allowed",
+            facts=(f"expected: {expected}",),
+            fix=f"write {expected}",
+        )
+    return _wrong_type(path, kind, details["input"])
+
+
+def _wrong_type(path: tuple[str | int, ...], kind: str, value: Any) -> Problem:
+    expected = _EXPECTED.get(kind, "another value")
+    key = next(part for part in reversed(path) if isinstance(part, str))
+    fix = f"write {expected} for `{key}`"
+    if kind == "list_type" and isinstance(value, str):
+        fix = f"write `{key} = [{json.dumps(value[:80], ensure_ascii=False)}]`"
+    elif expected == "a table":
+        fix = f"write `[{show_path(path)}]` on a line of its own and its keys below it"
+    says = f"is {_WORDS.get(type(value), 'a date or time')}"
+    return Problem(path=path, says=says, facts=(f"expected: {expected}",), fix=fix)
+
+
+def _table_of(path: Sequence[str | int]) -> str:
+    return f"[{show_path(path[:-1])}]" if len(path) > 1 else "the top of the file"
+
+
+def _unknown_key(path: tuple[str | int, ...], root: type[BaseModel]) -> Problem:
+    key = str(path[-1])
+    known = _known_keys(root, path[:-1])
+    near = closest(key.replace("_", "-"), known, most=1)
+    facts = [f"expected: one of {', '.join(sorted(known))}"]
+    if key == "token":
+        fix = "remove the token from the file, put it into a variable and the variable's NAME into `token-env`"
+    elif near:
+        facts.append(f"did you mean `{near[0]}`?")
+        fix = f"change `{key}` to `{near[0]}`"
+    else:
+        fix = f"remove `{key}`"
+    return Problem(path=path, says="is not a known key", facts=tuple(facts), fix=fix)
+
+
+def _known_keys(root: type[BaseModel], path: Sequence[str | int]) -> list[str]:
+    """The keys that the table at `path` may have; tables under names are found by their annotation."""
+    table = root
+    for part in path:
+        named = {field.alias or name: field for name, field in table.model_fields.items()}
+        if part in named:
+            table = _table_type(named[str(part)].annotation) or table
+    return [field.alias or name for name, field in table.model_fields.items()]
+
+
+def _table_type(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in getattr(annotation, "__args__", ()):
+        found = _table_type(inner)
+        if found:
+            return found
+    return None

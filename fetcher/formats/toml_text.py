@@ -1,0 +1,122 @@
+"""TOML text: parse it with errors that say where, and find the line of a key.
+
+Knows neither models.toml nor models.lock; what their keys mean is manifest_toml.py and
+lock_toml.py.  tomllib tells no positions of keys, so a small reader of key lines does.
+
+Promises (tests/formats/test_toml_text.py):
+  * a syntax error and conflict markers are a ConfigError with the line;
+  * the line found for a key is the line on which the key stands, or that of its table.
+"""
+
+import re
+import tomllib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from fetcher.errors import ConfigError
+
+_CONFLICT = re.compile(r"^(?:<{7}|={7}|>{7}|\|{7})(?: |$)", re.MULTILINE)
+_POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)\Z")
+_KEY = r"(?:[A-Za-z0-9_-]+|\"(?:[^\"\\\n]|\\.)*\"|'[^'\n]*')"
+_DOTTED = rf"{_KEY}(?:[ \t]*\.[ \t]*{_KEY})*"
+_HEADER = re.compile(rf"[ \t]*\[\[?[ \t]*({_DOTTED})[ \t]*\]\]?[ \t]*(?:#.*)?\Z")
+_PAIR = re.compile(rf"[ \t]*({_DOTTED})[ \t]*=")
+_BARE_HEADER = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\Z")
+_STRINGS = re.compile(
+    r"\"\"\"(?:[^\\]|\\.)*?\"\"\"|'''.*?'''|#[^\n]*|\"(?:[^\"\\\n]|\\.)*\"|'[^'\n]*'",
+    re.DOTALL,
+)
+
+
+def parse_toml(text: str, *, file: str, conflict_fix: str) -> dict[str, Any]:
+    """Parse TOML text.
+
+    Args:
+        file: Name of the file, for errors.
+        conflict_fix: What to do when git left conflict markers in it.
+
+    Raises:
+        ConfigError: A syntax error or conflict markers; says the line.
+    """
+    try:
+        return tomllib.loads(text.removeprefix("\ufeff"))
+    except tomllib.TOMLDecodeError as error:
+        conflict = _CONFLICT.search(text)
+        if conflict:
+            line = text.count("\n", 0, conflict.start()) + 1
+            raise ConfigError(
+                f"{file}, line {line}: the file holds conflict markers of a git merge.", fix=conflict_fix
+            ) from None
+        raise _syntax_error(str(error), text, file=file) from None
+
+
+def _syntax_error(message: str, text: str, *, file: str) -> ConfigError:
+    position = _POSITION.search(message)
+    reason = message[: position.start()] if position else message
+    line = int(position[1]) if position and position[1] else text.count("\n") + 1
+    column = f", column {position[2]}" if position and position[2] else ""
+    return ConfigError(
+        f"{file}, line {line}{column}: this is not TOML.",
+        facts=[f"reason: {reason}"],
+        fix=f"correct line {line} of {file}",
+    )
+
+
+def header_path(line: str) -> tuple[str, ...] | None:
+    """The key path of a `[table]` or `[[table]]` line; None for any other line."""
+    match = _HEADER.match(line)
+    return _key_path(match[1]) if match else None
+
+
+def _key_path(dotted: str) -> tuple[str, ...] | None:
+    if _BARE_HEADER.match(dotted):
+        return tuple(dotted.split("."))
+    try:
+        inner: Any = tomllib.loads(f"{dotted} = 0")
+    except tomllib.TOMLDecodeError:
+        return None
+    path = []
+    while isinstance(inner, dict):
+        ((key, inner),) = inner.items()
+        path.append(key)
+    return tuple(path)
+
+
+def line_of(text: str, path: Sequence[str | int]) -> int:
+    """The line of a key path, counted from 1; that of the nearest table above it where it has none."""
+    wanted = tuple(part for part in path if isinstance(part, str))
+    best, best_depth = 1, 0
+    for line, found in _key_lines(text):
+        depth = _common(found, wanted)
+        if depth > best_depth:
+            best, best_depth = line, depth
+    return best
+
+
+def _common(found: Sequence[str], wanted: Sequence[str]) -> int:
+    count = 0
+    for one, other in zip(found, wanted, strict=False):
+        if one != other:
+            break
+        count += 1
+    return count
+
+
+def _key_lines(text: str) -> Iterator[tuple[int, tuple[str, ...]]]:
+    table: tuple[str, ...] = ()
+    for number, line in enumerate(_STRINGS.sub(_flatten, text).split("\n"), 1):
+        path = header_path(line)
+        if path is not None:
+            table = path
+            yield number, table
+            continue
+        pair = _PAIR.match(line)
+        key = _key_path(pair[1]) if pair else None
+        if key is not None:
+            yield number, table + key
+
+
+def _flatten(match: re.Match[str]) -> str:
+    """Empty a multi-line string but keep its line breaks, so that no line in it looks like a key."""
+    text = match[0]
+    return '""' + "\n" * text.count("\n") if text.startswith(('"""', "'''")) else text
