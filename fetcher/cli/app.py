@@ -1,0 +1,72 @@
+"""The command line's frame: the commands, their common options, exit codes and signals.
+
+Decides nothing about files; project.py does.
+"""
+
+import os
+import signal
+import sys
+from types import FrameType
+
+import typer
+
+from fetcher.cli import locking, looking, render, starting, syncing
+from fetcher.cli.common import Directory, ManifestName, Quiet, Verbose, remember_common
+from fetcher.errors import FetcherError, InterruptedRun, TerminatedRun
+
+_EPILOG = "Exit codes: 0 done, 1 a check found a difference, 2 usage, 4 integrity, 5 unreachable, 6 not authorised, 7 not found, 9 would touch your file, 10 busy, 11 disk, 12 offline."
+
+app = typer.Typer(
+    name="fetcher",
+    help="Declares, locks and syncs the model files of a repository.",
+    epilog=_EPILOG,
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def main(
+    ctx: typer.Context,
+    directory: Directory = None,
+    manifest: ManifestName = None,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+    version: bool = typer.Option(False, "--version", "-V", help="Print the version and exit.", is_eager=True),
+) -> None:
+    """Declares, locks and syncs the model files of a repository."""
+    if version:
+        render.version()
+        raise typer.Exit
+    remember_common(ctx, directory, manifest, quiet, verbose)
+
+
+starting.add_to(app)
+locking.add_to(app)
+syncing.add_to(app)
+looking.add_to(app)
+
+
+def run() -> None:
+    """Run the command line; turns errors into their text and exit code."""
+    signal.signal(signal.SIGTERM, _terminated)
+    signal.signal(signal.SIGINT, _interrupted)
+    try:
+        app()
+    except FetcherError as error:
+        render.error(error)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+
+
+def _interrupted(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second one ends it at once
+    raise InterruptedRun("Interrupted; what was received is kept.", fix="run the same command again to go on")
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    raise TerminatedRun("Terminated; what was received is kept.", fix="run the same command again to go on")

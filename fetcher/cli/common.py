@@ -1,0 +1,96 @@
+"""Options that every command takes, and the project that they name."""
+
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fetcher.cli import render
+from fetcher.core.interfaces import Events, NoEvents
+from fetcher.errors import ConfigError
+from fetcher.project import MANIFEST, Project, Settings
+
+Directory = Annotated[
+    Path | None, typer.Option("--directory", "-C", metavar="DIR", help="Work as if started in DIR.", show_default=False)
+]
+ManifestName = Annotated[
+    str | None,
+    typer.Option("--manifest", metavar="FILE", help="Another manifest; other.toml goes with other.lock."),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more; twice for debugging.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
+Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Only these models.", show_default=False)]
+Groups = Annotated[
+    list[str] | None, typer.Option("--group", metavar="GROUP", help="Only models of this group.", show_default=False)
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Common:
+    """What the common options say."""
+
+    directory: Path | None = None
+    manifest: str | None = None
+    quiet: bool = False
+    verbose: int = 0
+
+
+def remember_common(
+    ctx: typer.Context, directory: Path | None, manifest: str | None, quiet: bool, verbose: int
+) -> Common:
+    """Combine options before the command with those after it; the latter win."""
+    before = ctx.obj if isinstance(ctx.obj, Common) else Common()
+    ctx.obj = Common(
+        directory=directory or before.directory,
+        manifest=manifest or before.manifest,
+        quiet=quiet or before.quiet,
+        verbose=max(verbose, before.verbose),
+    )
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", force=True)
+    logging.getLogger("fetcher").setLevel(_level(ctx.obj.verbose))
+    render.set_quiet(ctx.obj.quiet)
+    return ctx.obj
+
+
+def folder_of(common: Common) -> Path:
+    """The folder named by -C, else the current one.
+
+    Raises:
+        ConfigError: It is no folder.
+    """
+    folder = (common.directory or Path.cwd()).absolute()
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} is no folder.", fix="name an existing folder with -C")
+    return folder
+
+
+def open_project(
+    common: Common, *, jobs: int | None = None, wait_s: float | None = None, keep_going: bool = False
+) -> Project:
+    """The project that the options name."""
+    manifest = common.manifest or MANIFEST
+    folder = folder_of(common)
+    if Path(manifest).name != manifest:
+        folder, manifest = (folder / manifest).parent, Path(manifest).name
+    return Project.find(
+        folder,
+        manifest=manifest,
+        settings=Settings.of(os.environ, jobs=jobs, wait_s=wait_s, keep_going=keep_going),
+        events=_events(common),
+    )
+
+
+def _events(common: Common) -> Events:
+    if common.quiet:
+        return NoEvents()
+    from fetcher.cli import progress  # rich is needed only where something is shown
+
+    return progress.for_terminal()
+
+
+def _level(verbose: int) -> int:
+    return {0: logging.ERROR, 1: logging.INFO}.get(verbose, logging.DEBUG)

@@ -1,0 +1,83 @@
+"""`fetcher lock`."""
+
+from typing import Annotated
+
+import typer
+
+from fetcher.cli import render
+from fetcher.cli.common import Directory, Json, ManifestName, Quiet, Verbose, open_project, remember_common
+from fetcher.errors import ConfigError
+from fetcher.project import LockChange, Project
+from fetcher.resolve import KEEP_PINS, Upgrade
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command(epilog="Example: fetcher lock --upgrade gpt2")(lock)
+
+
+def lock(
+    ctx: typer.Context,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="With --upgrade: only these models.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing, ask nobody; exit 1 with the fields that are stale.")
+    ] = False,
+    upgrade: Annotated[bool, typer.Option("--upgrade", "-U", help="Move pins to what the sources have now.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change; write nothing.")] = False,
+    json: Json = False,
+    directory: Directory = None,
+    manifest: ManifestName = None,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Pin every file of every model (commit, size, sha256) into models.lock."""
+    common = remember_common(ctx, directory, manifest, quiet, verbose)
+    if names and not upgrade:
+        raise ConfigError("NAME goes with --upgrade.", fix=f"run `fetcher lock --upgrade {' '.join(names)}`")
+    project = open_project(common)
+    if check:
+        _check(project, json=json)
+        return
+    _resolve(project, Upgrade(names=frozenset(names) if names else None) if upgrade else KEEP_PINS, dry_run, json)
+
+
+def _check(project: Project, *, json: bool) -> None:
+    found = project.staleness()
+    if json:
+        fields = [{"model": s.model, "field": s.field, "wanted": s.wanted, "locked": s.locked} for s in found]
+        render.document({"fresh": not found, "stale": fields})
+    if not found:
+        render.say(f"{project.lock_path.name} is what {project.manifest_path.name} asks for.")
+        return
+    if json:
+        raise typer.Exit(1)
+    project.fresh_lock()  # raises with the list and the fix
+
+
+def _resolve(project: Project, upgrade: Upgrade, dry_run: bool, json: bool) -> None:
+    change = project.resolve(upgrade)
+    written = False if dry_run else project.save_lock(change)
+    if json:
+        render.document(_document(change, written=written))
+    render.lock_changes(change.changes)
+    name = project.lock_path.name
+    if dry_run:
+        render.say(f"{name} would {'change' if change.differs else 'stay as it is'}; nothing was written.")
+    else:
+        render.say(f"Wrote {name}." if written else f"{name} is up to date.")
+
+
+def _document(change: LockChange, *, written: bool) -> dict[str, object]:
+    return {
+        "written": written,
+        "differs": change.differs,
+        "models": {
+            name: {"commit": model.commit, "tree": model.tree, "files": len(model.files), "size": model.size}
+            for name, model in change.lock.models.items()
+        },
+        "changes": [
+            {"model": c.name, "kind": c.kind, "files": len(c.files), "fetch_size": c.fetch_size} for c in change.changes
+        ],
+    }

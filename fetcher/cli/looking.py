@@ -1,0 +1,180 @@
+"""`fetcher status`, `verify` and `path`: commands that only look."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from fetcher.cli import render
+from fetcher.cli.common import (
+    Directory,
+    Groups,
+    Json,
+    ManifestName,
+    Names,
+    Quiet,
+    Verbose,
+    open_project,
+    remember_common,
+)
+from fetcher.core.lock import Staleness
+from fetcher.core.plan import State
+from fetcher.errors import DifferenceError, IntegrityError
+from fetcher.project import Choice, Project, Survey
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command(epilog="Example: fetcher status --json")(status)
+    app.command(epilog="Example: fetcher verify gpt2")(verify)
+    app.command(epilog='Example: python app.py --model "$(fetcher path gpt2)"')(path)
+
+
+def status(
+    ctx: typer.Context,
+    names: Names = None,
+    group: Groups = None,
+    json: Json = False,
+    directory: Directory = None,
+    manifest: ManifestName = None,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Say how the disk and the lock stand.  Asks no network, changes nothing, exits 0."""
+    project = open_project(remember_common(ctx, directory, manifest, quiet, verbose))
+    stale = project.staleness()
+    known = project.lock_text()
+    survey = None
+    if known is not None:
+        survey = project.survey(known.lock, Choice(names=tuple(names or ()), groups=tuple(group or ())))
+    if json:
+        render.document(_status_document(project, stale, survey))
+    else:
+        _tell_status(project, stale, survey)
+
+
+def verify(
+    ctx: typer.Context,
+    names: Names = None,
+    group: Groups = None,
+    json: Json = False,
+    directory: Directory = None,
+    manifest: ManifestName = None,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Hash every placed file against the lock; exit 4 with the list of those that differ."""
+    project = open_project(remember_common(ctx, directory, manifest, quiet, verbose))
+    survey = project.verify(project.frozen_lock(), Choice(names=tuple(names or ()), groups=tuple(group or ())))
+    wrong = {
+        wanted.spot: _reason(survey, wanted.spot) for wanted in survey.wanted if not _is_right(survey, wanted.spot)
+    }
+    if json:
+        render.document({"verified": len(survey.wanted) - len(wrong), "wrong": wrong})
+    _conclude_verify(survey, wrong)
+
+
+def path(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The model.", show_default=False)],
+    file: Annotated[str | None, typer.Argument(metavar="[FILE]", help="One of its files.", show_default=False)] = None,
+    json: Json = False,
+    directory: Directory = None,
+    manifest: ManifestName = None,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Print where a model's files are, for scripts.  Exits 1 if they are not there yet."""
+    project = open_project(remember_common(ctx, directory, manifest, quiet, verbose))
+    found = project.path(name, file)
+    if not found.exists():
+        raise DifferenceError(f"{found} is not there yet.", fix=f"run `fetcher sync {name}`")
+    if json:
+        render.document({"path": str(found)})
+    else:
+        render.out(str(found))
+
+
+def _tell_status(project: Project, stale: Sequence[Staleness], survey: Survey | None) -> None:
+    if survey is None:
+        render.out(f"{project.lock_path.name}: none yet; run `fetcher lock`")
+        return
+    if stale:
+        render.out(f"{project.lock_path.name}: stale; run `fetcher lock`")
+        for item in stale:
+            render.out(f"  {item}")
+    for name in survey.models:
+        render.out(_status_line(name, survey))
+    for blocked in survey.plan.blocked:
+        render.out(f"  in the way: {blocked.obstacle}: {blocked.reason}")
+    for item in (*survey.plan.remove, *survey.plan.left):
+        render.out(f"  no longer wanted: {item.spot}")
+    if survey.plan.is_empty():
+        render.say("Everything is in place.")
+    else:
+        render.say("Run `fetcher sync` to bring the disk to the lock.")
+
+
+def _status_line(name: str, survey: Survey) -> str:
+    states = _states(name, survey)
+    total = sum(states.values())
+    size = render.size_text(survey.models[name].size)
+    if states[State.RIGHT] == total:
+        return f"{name}: synced, {render.count(total, 'file')}, {size}"
+    words = {
+        State.ABSENT: "missing",
+        State.OURS: "outdated",
+        State.DAMAGED: "damaged",
+        State.FOREIGN: "in the way",
+        State.RIGHT: "right",
+    }
+    told = ", ".join(f"{states[state]} {word}" for state, word in words.items() if states[state])
+    to_fetch = sum(wanted.size for wanted in survey.plan.fetch if wanted.model == name)
+    return f"{name}: {told} of {render.count(total, 'file')} ({size}); {render.size_text(to_fetch)} to fetch"
+
+
+def _states(name: str, survey: Survey) -> Counter[State]:
+    looks = survey.scan.local.looks
+    return Counter(looks[wanted.spot].state for wanted in survey.wanted if wanted.model == name)
+
+
+def _status_document(project: Project, stale: Sequence[Staleness], survey: Survey | None) -> dict[str, object]:
+    document: dict[str, object] = {
+        "lock": "missing" if survey is None else "stale" if stale else "fresh",
+        "stale": [{"model": s.model, "field": s.field, "wanted": s.wanted, "locked": s.locked} for s in stale],
+        "manifest": str(project.manifest_path),
+    }
+    if survey is not None:
+        document["up_to_date"] = survey.plan.is_empty()
+        document["models"] = {
+            name: {state.value: number for state, number in _states(name, survey).items()} for name in survey.models
+        }
+        document["plan"] = render.plan_document(survey.plan)
+    return document
+
+
+def _is_right(survey: Survey, spot: str) -> bool:
+    return survey.scan.local.looks[spot].state is State.RIGHT
+
+
+def _reason(survey: Survey, spot: str) -> str:
+    look = survey.scan.local.looks[spot]
+    return look.reason or {State.ABSENT: "missing", State.OURS: "an older version"}.get(look.state, "differs")
+
+
+def _conclude_verify(survey: Survey, wrong: dict[str, str]) -> None:
+    if not wrong:
+        size = sum(wanted.size for wanted in survey.wanted)
+        render.say(f"Verified: {render.count(len(survey.wanted), 'file')}, {render.size_text(size)}, all as locked.")
+        return
+    facts = [f"{spot}: {reason}" for spot, reason in sorted(wrong.items())]
+    if all(reason == "missing" for reason in wrong.values()):
+        raise DifferenceError(
+            f"{render.count(len(wrong), 'file')} of the lock are missing.", facts=facts, fix="run `fetcher sync`"
+        )
+    raise IntegrityError(
+        f"{render.count(len(wrong), 'file')} differ from the lock.",
+        facts=facts,
+        fix="run `fetcher sync`; with --force for files that were edited (they are moved into .fetcher/trash/)",
+    )

@@ -1,0 +1,138 @@
+"""Progress while bytes move: bars on a terminal, a line every few seconds elsewhere.
+
+Both watch through the same door (core.interfaces.Events); both write to stderr.
+"""
+
+import sys
+import threading
+import time
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from fetcher.cli import render
+from fetcher.core.interfaces import Events, FetchRequest, NoEvents
+
+_EVERY_S = 5.0  # between two lines where there is no terminal
+_BARS = 8  # of single files, below the total
+
+
+def for_terminal() -> Events:
+    """Bars if stderr is a terminal, else lines."""
+    return Bars() if sys.stderr.isatty() else Lines()
+
+
+class Lines(NoEvents):
+    """One line every few seconds: for logs and pipes."""
+
+    def __init__(self) -> None:
+        self._mutex = threading.Lock()
+        self._size = self._have = self._began_with = 0
+        self._began = self._said = 0.0
+
+    def transfer_started(self, *, files: int, size: int, have: int) -> None:
+        """Begin to count."""
+        self._size, self._have, self._began_with = size, have, have
+        self._began = self._said = time.monotonic()
+        kept = f", {render.size_text(have)} of it here already" if have else ""
+        render.say(f"Fetching {render.count(files, 'file')}, {render.size_text(size)}{kept}.")
+
+    def bytes_received(self, request: FetchRequest, count: int) -> None:
+        """Say how far it is, every few seconds."""
+        with self._mutex:
+            self._have += count
+            now = time.monotonic()
+            if now - self._said < _EVERY_S:
+                return
+            self._said = now
+            line = self._line(now)
+        render.say(line)
+
+    def retrying(self, request: FetchRequest, *, reason: str, delay_s: float) -> None:
+        """Say that a try failed."""
+        render.say(_retry_text(request, reason, delay_s))
+
+    def note(self, text: str) -> None:
+        """Say it."""
+        render.say(f"note: {text}")
+
+    def _line(self, now: float) -> str:
+        speed = (self._have - self._began_with) / max(now - self._began, 0.001)
+        left = f", {(self._size - self._have) / speed:.0f} s left" if speed > 0 else ""
+        share = 100 * self._have / self._size if self._size else 100
+        return f"{share:.0f} % of {render.size_text(self._size)}, {render.size_text(speed)}/s{left}"
+
+
+class Bars(NoEvents):
+    """A bar for the total and one for each file on its way."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            DownloadColumn(binary_units=True),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._mutex = threading.Lock()
+        self._tasks: dict[str, TaskID] = {}
+        self._total: TaskID | None = None
+
+    def transfer_started(self, *, files: int, size: int, have: int) -> None:
+        """Show the total."""
+        self._total = self._progress.add_task(render.count(files, "file"), total=size, completed=have)
+        self._progress.start()
+
+    def file_started(self, request: FetchRequest, *, have: int) -> None:
+        """Show the file, while there is room."""
+        with self._mutex:
+            if request.sha256 not in self._tasks and len(self._tasks) < _BARS:
+                self._tasks[request.sha256] = self._progress.add_task(request.label, total=request.size, completed=have)
+
+    def bytes_received(self, request: FetchRequest, count: int) -> None:
+        """Move the bars."""
+        if self._total is not None:
+            self._progress.advance(self._total, count)
+        task = self._tasks.get(request.sha256)
+        if task is not None:
+            self._progress.advance(task, count)
+
+    def retrying(self, request: FetchRequest, *, reason: str, delay_s: float) -> None:
+        """Say it above the bars."""
+        self._progress.console.print(_retry_text(request, reason, delay_s), markup=False, highlight=False)
+
+    def file_done(self, request: FetchRequest) -> None:
+        """Take the file's bar away."""
+        self._drop(request)
+
+    def file_failed(self, request: FetchRequest, error: Exception) -> None:
+        """Take the file's bar away."""
+        self._drop(request)
+
+    def transfer_done(self) -> None:
+        """Take all bars away."""
+        self._progress.stop()
+
+    def note(self, text: str) -> None:
+        """Say it above the bars."""
+        self._progress.console.print(f"note: {text}", markup=False, highlight=False)
+
+    def _drop(self, request: FetchRequest) -> None:
+        with self._mutex:
+            task = self._tasks.pop(request.sha256, None)
+        if task is not None:
+            self._progress.remove_task(task)
+
+
+def _retry_text(request: FetchRequest, reason: str, delay_s: float) -> str:
+    return f"retry: {request.label}: {reason} Next try in {delay_s:.1f} s."

@@ -1,0 +1,128 @@
+"""Everything that is printed.  Data goes to stdout, people's text to stderr.
+
+Decides nothing; takes values and shows them.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version as installed_version
+
+from fetcher.core.lock import Staleness
+from fetcher.core.lockdiff import ModelChange
+from fetcher.core.plan import Plan
+from fetcher.errors import FetcherError
+
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+_LISTED = 20  # lines of one list, before "and N more"
+
+_quiet = False
+
+
+def set_quiet(quiet: bool) -> None:  # noqa: FBT001 - a flag of the command line, kept here
+    """Whether people's text is left out; errors and data never are."""
+    global _quiet
+    _quiet = quiet
+
+
+def out(text: str) -> None:
+    """A line of data."""
+    print(text)
+
+
+def say(text: str) -> None:
+    """A line for people."""
+    if not _quiet:
+        print(text, file=sys.stderr)
+
+
+def error(problem: FetcherError) -> None:
+    """An error with its facts and its fix."""
+    print(f"error: {problem}", file=sys.stderr)
+
+
+def document(content: Mapping[str, object]) -> None:
+    """The one JSON document of `--json`."""
+    print(json.dumps(content, indent=2, ensure_ascii=False))
+
+
+def version() -> None:
+    """`fetcher 0.1.0`."""
+    print(f"fetcher {installed_version('fetcher')}")
+
+
+def listed(lines: Iterable[str], *, indent: str = "  ") -> None:
+    """A list for people, cut when long."""
+    items = list(lines)
+    for line in items[:_LISTED]:
+        say(f"{indent}{line}")
+    if len(items) > _LISTED:
+        say(f"{indent}and {len(items) - _LISTED} more")
+
+
+def size_text(size: float) -> str:
+    """Bytes as people read them: `90.9 MiB`."""
+    unit = 0
+    while size >= 1024 and unit < len(_UNITS) - 1:
+        size, unit = size / 1024, unit + 1
+    return f"{size:.0f} {_UNITS[unit]}" if unit == 0 else f"{size:.1f} {_UNITS[unit]}"
+
+
+def count(number: int, word: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+def staleness(found: Iterable[Staleness]) -> None:
+    """The fields in which the lock is stale."""
+    listed((str(item) for item in found), indent="")
+
+
+def lock_changes(changes: Iterable[ModelChange]) -> None:
+    """What a new lock changes, a line a model."""
+    for change in changes:
+        mark = {"added": "+", "removed": "-", "changed": "~"}[change.kind]
+        say(f"{mark} {change.name}  {_change_text(change)}")
+
+
+def plan(found: Plan) -> None:
+    """What a sync would do, a line a file."""
+    fetched = {wanted.sha256 for wanted in found.fetch}
+    listed((f"fetch   {w.spot}  {size_text(w.size)}" for w in found.fetch), indent="")
+    listed((f"place   {w.spot}  {size_text(w.size)}" for w in found.place if w.sha256 not in fetched), indent="")
+    listed((f"remove  {item.spot}" for item in found.remove), indent="")
+    listed((f"aside   {spot}  (into .fetcher/trash/)" for spot in found.aside), indent="")
+    listed((f"blocked {b.obstacle}  {b.reason}" for b in found.blocked), indent="")
+    say(
+        f"{count(len(found.fetch), 'file')} to fetch ({size_text(found.fetch_size)}), {len(found.place)} to place, "
+        f"{len(found.remove)} to remove, {len(found.blocked)} blocked, {len(found.keep)} right already"
+    )
+
+
+def plan_document(found: Plan) -> dict[str, object]:
+    """The plan as JSON values."""
+    return {
+        "keep": len(found.keep),
+        "fetch": [{"path": w.spot, "sha256": w.sha256, "size": w.size} for w in found.fetch],
+        "fetch_size": found.fetch_size,
+        "place": [{"path": w.spot, "sha256": w.sha256, "size": w.size} for w in found.place],
+        "remove": [item.spot for item in found.remove],
+        "aside": list(found.aside),
+        "blocked": [{"path": b.wanted.spot, "obstacle": b.obstacle, "reason": b.reason} for b in found.blocked],
+        "left": [item.spot for item in found.left],
+    }
+
+
+def _change_text(change: ModelChange) -> str:
+    before, after = change.before, change.after
+    if after is None:
+        return "is no longer in the manifest"
+    files = f"{count(len(after.files), 'file')}, {size_text(after.size)}"
+    if before is None:
+        return f"{after.commit[:12]}  {files}"
+    if not change.files:
+        return f"{before.commit[:12]} -> {after.commit[:12]}  same files"
+    kinds = [f"{sum(f.kind == kind for f in change.files)} {kind}" for kind in ("added", "changed", "removed")]
+    told = ", ".join(kind for kind in kinds if not kind.startswith("0 "))
+    move = before.commit[:12] if before.commit == after.commit else f"{before.commit[:12]} -> {after.commit[:12]}"
+    return f"{move}  {files} ({told}; {size_text(change.fetch_size)} new)"

@@ -1,0 +1,103 @@
+"""`fetcher init`, `demo`, `serve` and `schema`: to begin, to try, to share."""
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fetcher.cli import render
+from fetcher.cli.common import Directory, Json, ManifestName, Quiet, Verbose, folder_of, remember_common
+from fetcher.errors import ConfigError
+from fetcher.project import MANIFEST
+
+
+class Schema(StrEnum):
+    """Which file a schema is of."""
+
+    models = "models"
+    lock = "lock"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command(epilog="Example: fetcher init -C my-project")(init)
+    app.command(epilog="Example: fetcher demo")(demo)
+    app.command(epilog="Example: fetcher serve ./repositories --port 8000")(serve)
+    app.command(epilog="Example: fetcher schema models > models.schema.json")(schema)
+
+
+def init(
+    ctx: typer.Context,
+    json: Json = False,
+    directory: Directory = None,
+    manifest: ManifestName = None,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Write a commented models.toml, and git's lines for the lock and the targets."""
+    from fetcher.scaffold import write_scaffold  # brings pydantic, for the schema
+
+    common = remember_common(ctx, directory, manifest, quiet, verbose)
+    name = common.manifest or MANIFEST
+    if Path(name).name != name:
+        raise ConfigError("--manifest takes a file name here.", fix="name the folder with -C")
+    done = write_scaffold(folder_of(common), manifest=name)
+    if json:
+        render.document({"made": list(done.made), "extended": list(done.extended)})
+    render.say(f"Wrote {', '.join(done.made)}.")
+    if done.extended:
+        render.say(f"Added lines to {', '.join(done.extended)}.")
+    render.say(f"Next: declare a model in {name}, then run `fetcher lock` and `fetcher sync`.")
+
+
+def demo(
+    ctx: typer.Context,
+    keep: Annotated[
+        Path | None, typer.Option("--keep", metavar="DIR", help="Work in this new folder and leave it there.")
+    ] = None,
+    directory: Directory = None,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Show the main job on an embedded hub, without internet, in a few seconds."""
+    from fetcher.cli.demo import run_demo
+
+    remember_common(ctx, directory, None, quiet, verbose)
+    run_demo(keep)
+
+
+def serve(
+    ctx: typer.Context,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Holds OWNER/NAME/ folders.", show_default=False)],
+    host: Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 shares with the network.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
+    token_env: Annotated[
+        str | None, typer.Option("--token-env", metavar="NAME", help="Variable with a token that readers must show.")
+    ] = None,
+    directory: Directory = None,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Publish a folder of OWNER/NAME/ repositories by ModelScope's read protocol."""
+    from fetcher.serve import serve_folder
+
+    common = remember_common(ctx, directory, None, quiet, verbose)
+    token = None
+    if token_env is not None:
+        token = os.environ.get(token_env)
+        if not token:
+            raise ConfigError(f"The variable {token_env} is not set.", fix=f"set {token_env}, or leave --token-env out")
+    serve_folder(folder_of(common) / folder, host=host, port=port, token=token, say=render.say)
+
+
+def schema(
+    which: Annotated[Schema, typer.Argument(help="The file that the schema is of.", show_default=False)],
+) -> None:
+    """Print the JSON Schema of models.toml or models.lock."""
+    from fetcher.formats.schemas import schema_text
+
+    render.out(schema_text(which.value).rstrip("\n"))

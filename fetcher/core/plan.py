@@ -1,0 +1,269 @@
+"""Decide what a sync will do.  Pure: a lock and a look at the disk in, a plan out.
+
+Nothing here reads a file, a clock, the network or the environment.  `sync --dry-run`
+prints the plan and stops; there is no other dry-run code.
+
+Promises, each with its property test in tests/core/test_plan.py:
+  * every file of the lock is in exactly one of keep, place and blocked;
+  * a file that fetcher did not write is never replaced and never removed;
+  * a digest is fetched at most once, however many models want it;
+  * planning again after the plan was carried out gives an empty plan.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from fetcher.core.digest import Sha256
+from fetcher.core.lock import LockedModel
+from fetcher.core.paths import RepoPath, fold, refuse_twins
+from fetcher.errors import BlockedError, ConfigError, OfflineError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A file of the lock and the spot where it belongs.
+
+    Attributes:
+        spot: Path with `/`: relative to the project, or absolute.
+        size: Bytes.
+    """
+
+    model: str
+    path: RepoPath
+    spot: str
+    sha256: Sha256
+    size: int
+
+    @property
+    def label(self) -> str:
+        """How messages call it: `gpt2/config.json`."""
+        return f"{self.model}/{self.path}"
+
+
+class State(Enum):
+    """What stands at a spot."""
+
+    ABSENT = "absent"  # nothing
+    RIGHT = "right"  # a regular file with the locked content
+    OURS = "ours"  # fetcher wrote it, unchanged since, other content than locked now
+    DAMAGED = "damaged"  # fetcher wrote it, nobody touched it, and its bytes have changed
+    FOREIGN = "foreign"  # anything else: only the user may decide
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What was found at a spot.
+
+    Attributes:
+        reason: For FOREIGN: why fetcher must not touch it.
+        obstacle: For FOREIGN: the spot of what is in the way (a parent, perhaps).
+    """
+
+    state: State
+    reason: str = ""
+    obstacle: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leftover:
+    """A file that fetcher wrote for something that no longer is wanted."""
+
+    model: str
+    spot: str
+    state: State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalState:
+    """A look at the disk: each wanted spot, and what fetcher wrote elsewhere."""
+
+    looks: Mapping[str, Look]
+    leftovers: tuple[Leftover, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blocked:
+    """A wanted file whose spot is taken by something that is not fetcher's."""
+
+    wanted: Wanted
+    reason: str
+    obstacle: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The difference between lock and disk.
+
+    Attributes:
+        keep: Right already.
+        fetch: One wanted file for each digest that is not in the store.
+        place: To appear or to be replaced, whether fetched first or not.
+        blocked: Needs the user.
+        aside: Obstacles to be moved into the trash first (`forced`).
+        remove: fetcher's own, no longer wanted.
+        left: fetcher's once, edited since, no longer wanted: stays, and is said.
+    """
+
+    keep: tuple[Wanted, ...] = ()
+    fetch: tuple[Wanted, ...] = ()
+    place: tuple[Wanted, ...] = ()
+    blocked: tuple[Blocked, ...] = ()
+    aside: tuple[str, ...] = ()
+    remove: tuple[Leftover, ...] = ()
+    left: tuple[Leftover, ...] = ()
+
+    @property
+    def fetch_size(self) -> int:
+        """Bytes to come."""
+        return sum(wanted.size for wanted in self.fetch)
+
+    def is_empty(self) -> bool:
+        """Whether there is nothing to do and nothing in the way."""
+        return not (self.place or self.blocked or self.remove)
+
+    def without_remove(self) -> "Plan":
+        """The same plan that removes nothing."""
+        return replace(self, remove=())
+
+    def without_models(self, names: Collection[str]) -> "Plan":
+        """The same plan without what it would do for some models."""
+        place = tuple(wanted for wanted in self.place if wanted.model not in names)
+        needed = {wanted.sha256 for wanted in place}
+        return replace(
+            self,
+            fetch=tuple(wanted for wanted in self.fetch if wanted.sha256 in needed),
+            place=place,
+            blocked=tuple(blocked for blocked in self.blocked if blocked.wanted.model not in names),
+        )
+
+    def blocked_models(self) -> dict[str, BlockedError]:
+        """The models in whose way something stands, each with its error."""
+        names = sorted({blocked.wanted.model for blocked in self.blocked})
+        return {name: _blocked_error([b for b in self.blocked if b.wanted.model == name]) for name in names}
+
+    def require_free_way(self) -> None:
+        """Refuse to touch what is not fetcher's.
+
+        Raises:
+            BlockedError: With the list of what is in the way.
+        """
+        if self.blocked:
+            raise _blocked_error(self.blocked)
+
+    def require_no_fetch(self) -> None:
+        """Refuse to need the network.
+
+        Raises:
+            OfflineError: With the list of what is missing.
+        """
+        if not self.fetch:
+            return
+        facts = [f"missing: {wanted.label} ({wanted.size} bytes)" for wanted in self.fetch[:10]]
+        if len(self.fetch) > len(facts):
+            facts.append(f"and {len(self.fetch) - len(facts)} more")
+        raise OfflineError(
+            f"{len(self.fetch)} {'file is' if len(self.fetch) == 1 else 'files are'} not on this machine, and the network is not to be used.",
+            facts=facts,
+            fix="run `fetcher sync` once without --offline",
+        )
+
+
+def wanted_files(models: Iterable[LockedModel], targets: Mapping[str, str]) -> list[Wanted]:
+    """Every file of the models with the spot where it belongs.
+
+    Args:
+        models: From the lock.
+        targets: NAME to target folder, with `/`; relative to the project, or absolute.
+
+    Raises:
+        ConfigError: Two models own the same file.
+    """
+    found = []
+    for model in models:
+        target = targets[model.name].rstrip("/")
+        base = "" if target == "." else f"{target}/"
+        found.extend(
+            Wanted(model=model.name, path=file.path, spot=f"{base}{file.path}", sha256=file.sha256, size=file.size)
+            for file in model.files
+        )
+    _refuse_shared_spots(found)
+    return found
+
+
+def make_plan(wanted: Iterable[Wanted], local: LocalState, stored: Collection[Sha256]) -> Plan:
+    """Compare what is wanted with what is there.
+
+    Args:
+        wanted: Files of the lock.
+        local: A look at each wanted spot, and the leftovers.
+        stored: Digests that the store holds.
+    """
+    keep: list[Wanted] = []
+    place: list[Wanted] = []
+    blocked: list[Blocked] = []
+    aside: list[str] = []
+    for item in wanted:
+        look = local.looks[item.spot]
+        if look.state is State.RIGHT:
+            keep.append(item)
+        elif look.state is State.FOREIGN:
+            blocked.append(Blocked(wanted=item, reason=look.reason, obstacle=look.obstacle or item.spot))
+        else:
+            place.append(item)
+            if look.state is State.DAMAGED:
+                aside.append(item.spot)
+    return Plan(
+        keep=tuple(keep),
+        fetch=_missing(place, stored),
+        place=tuple(place),
+        blocked=tuple(blocked),
+        aside=tuple(aside),
+        remove=tuple(item for item in local.leftovers if item.state in (State.OURS, State.RIGHT)),
+        left=tuple(item for item in local.leftovers if item.state in (State.FOREIGN, State.DAMAGED)),
+    )
+
+
+def force(plan: Plan, stored: Collection[Sha256]) -> Plan:
+    """The plan that moves everything in the way into the trash and goes on."""
+    place = (*plan.place, *(blocked.wanted for blocked in plan.blocked))
+    aside = dict.fromkeys((*plan.aside, *(blocked.obstacle for blocked in plan.blocked)))
+    return replace(plan, fetch=_missing(place, stored), place=place, blocked=(), aside=tuple(aside))
+
+
+def fetch_again(plan: Plan, stored: Collection[Sha256]) -> Plan:
+    """The same plan after the store has changed."""
+    return replace(plan, fetch=_missing(plan.place, stored))
+
+
+def _blocked_error(blocked: Iterable[Blocked]) -> BlockedError:
+    facts = sorted({f"{item.obstacle}: {item.reason}" for item in blocked})
+    verb, it = ("thing is", "it") if len(facts) == 1 else ("things are", "them")
+    return BlockedError(
+        f"{len(facts)} {verb} in the way and not fetcher's to replace.",
+        facts=facts,
+        fix=f"move {it} away, or run `fetcher sync --force` to have {it} moved into .fetcher/trash/",
+    )
+
+
+def _missing(place: Iterable[Wanted], stored: Collection[Sha256]) -> tuple[Wanted, ...]:
+    first: dict[Sha256, Wanted] = {}
+    for item in place:
+        if item.sha256 not in stored:
+            first.setdefault(item.sha256, item)
+    return tuple(first.values())
+
+
+def _refuse_shared_spots(wanted: list[Wanted]) -> None:
+    try:
+        refuse_twins(item.spot for item in wanted)
+    except ValueError as error:
+        by_spot: dict[str, list[str]] = {}
+        for item in wanted:
+            by_spot.setdefault(fold(item.spot), []).append(item.label)
+        twins = [" and ".join(labels) for labels in by_spot.values() if len(labels) > 1]
+        raise ConfigError(
+            "Two models own the same file.",
+            facts=[*twins[:10], str(error)],
+            fix="give one of them another `target` in models.toml",
+        ) from None

@@ -1,0 +1,157 @@
+"""A directory held open, so that nothing can be swapped in between check and use.
+
+On systems without directory descriptors (Windows) the full path is used instead.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+_BY_DESCRIPTOR = {os.open, os.mkdir, os.rename, os.unlink, os.link, os.stat, os.rmdir} <= os.supports_dir_fd
+_DIRECTORY = getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | os.O_RDONLY
+
+
+class Folder:
+    """One directory; every name is taken relative to it and never followed."""
+
+    def __init__(self, path: Path, descriptor: int | None) -> None:
+        self.path = path
+        self._descriptor = descriptor
+
+    @classmethod
+    def at(cls, path: Path) -> Self:
+        """Open an existing directory; symlinks in `path` itself are followed."""
+        if not _BY_DESCRIPTOR:
+            return cls(path, None)
+        return cls(path, os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)))
+
+    def child(self, name: str) -> "Folder":
+        """Open a directory in this one.
+
+        Raises:
+            FileNotFoundError: It is not there.
+            NotADirectoryError: It is a symlink or no directory.
+        """
+        if self._descriptor is None:
+            if not stat.S_ISDIR((self.path / name).lstat().st_mode):
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(self.path / name))
+            return Folder(self.path / name, None)
+        try:
+            return Folder(self.path / name, os.open(name, _DIRECTORY, dir_fd=self._descriptor))
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(self.path / name)) from None
+            raise
+
+    def make_child(self, name: str) -> bool:
+        """Make a directory; returns False if it is there already."""
+        try:
+            os.mkdir(self._name(name), dir_fd=self._descriptor)
+        except FileExistsError:
+            return False
+        return True
+
+    def lstat(self, name: str) -> os.stat_result | None:
+        """What stands under a name, not followed; None for nothing."""
+        try:
+            return os.stat(self._name(name), dir_fd=self._descriptor, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+
+    def create(self, name: str) -> int:
+        """Create a file that must not exist; returns a descriptor for writing."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        return os.open(self._name(name), flags, 0o666, dir_fd=self._descriptor)
+
+    def link_here(self, source: Path, name: str) -> None:
+        """Hard link `source` under a new name; an existing name is an error, never replaced."""
+        os.link(source, self._name(name), dst_dir_fd=self._descriptor, follow_symlinks=False)
+
+    def link(self, old: str, new: str) -> None:
+        """Give a file of this directory a second name that must not exist."""
+        os.link(
+            self._name(old),
+            self._name(new),
+            src_dir_fd=self._descriptor,
+            dst_dir_fd=self._descriptor,
+            follow_symlinks=False,
+        )
+
+    def replace(self, old: str, new: str) -> None:
+        """Rename within this directory, over what stands there."""
+        os.replace(self._name(old), self._name(new), src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
+
+    def move_out(self, name: str, to: "Folder", new: str) -> None:
+        """Rename into another directory of the same file system."""
+        os.rename(self._name(name), to._name(new), src_dir_fd=self._descriptor, dst_dir_fd=to._descriptor)
+
+    def unlink(self, name: str) -> None:
+        """Remove a name; a missing one is fine."""
+        try:
+            os.unlink(self._name(name), dir_fd=self._descriptor)
+        except FileNotFoundError:
+            return
+
+    def remove_child(self, name: str) -> bool:
+        """Remove a directory if it is empty; returns whether it is gone."""
+        try:
+            os.rmdir(self._name(name), dir_fd=self._descriptor)
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        return True
+
+    def flush(self) -> None:
+        """Make the names in this directory durable (no-op where that cannot be asked for)."""
+        if self._descriptor is not None:
+            os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        """Release the descriptor."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _name(self, name: str) -> str:
+        return name if self._descriptor is not None else str(self.path / name)
+
+
+@contextmanager
+def walk_to(root: Path, parts: list[str], *, made: list[str] | None) -> Iterator[Folder]:
+    """Go down from `root`, never through a symlink.
+
+    Args:
+        root: Where to start; followed as it is.
+        parts: Names to descend.
+        made: When given, missing directories are made and their paths below
+            `root` (with `/`) appended; None makes nothing.
+
+    Raises:
+        FileNotFoundError: A part is missing and `made` is None.
+        NotADirectoryError: A part is a symlink or no directory.
+    """
+    here = Folder.at(root)
+    try:
+        for depth, name in enumerate(parts, start=1):
+            if made is not None and here.make_child(name):
+                made.append("/".join(parts[:depth]))
+            below = here.child(name)
+            here.close()
+            here = below
+        yield here
+    finally:
+        here.close()

@@ -1,0 +1,271 @@
+"""Bring an object of the store under its final name, and take own files away again.
+
+Placing shares bytes with the store (reflink, else hard link); files under 1 MiB and
+file systems that can do neither get a copy that is hashed while it is written.
+
+Promises (tests/disk/test_place.py):
+  * a final name holds the old file or the whole new one, at any instant;
+  * a file that appeared or changed since the look is never replaced: BlockedError;
+  * no symlink below the project is followed;
+  * what is moved aside keeps its bytes and its relative path in the trash.
+"""
+
+import contextlib
+import errno
+import hashlib
+import os
+import secrets
+import stat
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fetcher.core.digest import Sha256
+from fetcher.core.plan import Leftover, Wanted
+from fetcher.disk.atomic import disk_errors
+from fetcher.disk.folder import Folder, walk_to
+from fetcher.disk.index import Row
+from fetcher.errors import BlockedError, IntegrityError
+
+COPY_BELOW = 1 << 20  # bytes; an edit of a small file in place must not reach the store
+_PIECE = 1 << 20  # bytes
+_FICLONE = 0x40049409  # linux/fs.h
+_NO_SHARING = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spot:
+    """A final name: the folder to start from, the folders below it, the name."""
+
+    base: Path
+    parts: list[str]
+    name: str
+
+
+class Placer:
+    """Places, replaces, moves aside and removes files of one project.
+
+    Args:
+        root: The project's folder.
+        trash: Folder that takes what is moved aside.
+        folders: Spots of the folders that fetcher made earlier.
+    """
+
+    def __init__(self, *, root: Path, trash: Path, folders: Iterable[str]) -> None:
+        self._root = root
+        self._trash = trash
+        self._stamp = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(3)}"
+        self._touched: set[Path] = set()
+        self.folders = set(folders)
+
+    def place(self, wanted: Wanted, source: Path, known: Row | None) -> Row:
+        """Put the bytes of `source` under the final name.
+
+        Args:
+            source: A proven object.
+            known: The row of fetcher's own file that may be replaced; None if
+                nothing may be there.
+
+        Raises:
+            BlockedError: Something else stands there now.
+            IntegrityError: The object's bytes are not the locked ones.
+            DiskError: No space, read-only, no permission.
+        """
+        spot = self._spot(wanted.spot, str(wanted.path))
+        with disk_errors(self._root / wanted.spot), self._folder(spot, wanted) as folder:
+            looked_ns = time.time_ns()
+            temporary = f".{spot.name[:100]}.fetcher-{os.getpid()}-{secrets.token_hex(4)}"
+            try:
+                _bring(source, folder, temporary, wanted)
+                _publish(folder, temporary, spot.name, known)
+            finally:
+                folder.unlink(temporary)
+            found = folder.lstat(spot.name)
+        if found is None:
+            raise _in_the_way(wanted.spot)
+        self._touched.add((self._root / wanted.spot).parent)
+        return _row(wanted, found, looked_ns)
+
+    def move_aside(self, spot: str) -> Path:
+        """Move whatever stands at a spot into the trash; returns where it is now."""
+        path = self._root / spot
+        with disk_errors(path):
+            with Folder.at(path.parent) as folder:
+                kept = self._trash / self._stamp / spot.lstrip("/").replace(":", "_")
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                with Folder.at(kept.parent) as trash:
+                    name = kept.name if trash.lstat(kept.name) is None else f"{kept.name}.{secrets.token_hex(3)}"
+                    kept = kept.with_name(name)
+                    try:
+                        folder.move_out(path.name, trash, name)
+                    except OSError as error:
+                        if error.errno != errno.EXDEV:
+                            raise
+                        kept = path.with_name(f"{path.name}.fetcher-aside-{self._stamp}")
+                        folder.move_out(path.name, folder, kept.name)
+            self._touched.add(path.parent)
+        return kept
+
+    def remove(self, leftover: Leftover, row: Row) -> bool:
+        """Remove a file of fetcher's own and the folders made for it that are empty now.
+
+        Returns:
+            False if the file changed since the look; it stays.
+        """
+        path = self._root / leftover.spot
+        with disk_errors(path):
+            with Folder.at(path.parent) as folder:
+                found = folder.lstat(path.name)
+                if found is not None:
+                    if not stat.S_ISREG(found.st_mode) or not row.is_unchanged(found):
+                        return False
+                    folder.unlink(path.name)
+            self._touched.add(path.parent)
+            self._remove_empty(leftover.spot.rpartition("/")[0])
+        return True
+
+    def flush(self) -> None:
+        """Make the names that were changed durable."""
+        for path in sorted(self._touched):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError), disk_errors(path):
+                with Folder.at(path) as folder:
+                    folder.flush()
+        self._touched.clear()
+
+    def _remove_empty(self, spot: str) -> None:
+        while spot and spot in self.folders:
+            path = self._root / spot
+            with Folder.at(path.parent) as folder:
+                if not folder.remove_child(path.name):
+                    return
+            self.folders.discard(spot)
+            spot = spot.rpartition("/")[0]
+
+    def _spot(self, spot: str, path: str) -> Spot:
+        if not os.path.isabs(spot):
+            *parts, name = spot.split("/")
+            return Spot(base=self._root, parts=parts, name=name)
+        *parts, name = path.split("/")
+        return Spot(base=Path(spot.removesuffix(path)), parts=parts, name=name)
+
+    @contextlib.contextmanager
+    def _folder(self, spot: Spot, wanted: Wanted) -> Iterable[Folder]:  # type: ignore[misc]
+        made: list[str] = []
+        spot.base.mkdir(parents=True, exist_ok=True)
+        try:
+            with walk_to(spot.base, spot.parts, made=made) as folder:
+                yield folder
+        except NotADirectoryError:
+            raise _in_the_way(wanted.spot) from None
+        finally:
+            prefix = "" if spot.base == self._root else f"{spot.base.as_posix()}/"
+            self.folders.update(f"{prefix}{name}" for name in made)
+
+
+def _bring(source: Path, folder: Folder, temporary: str, wanted: Wanted) -> None:
+    """Make the temporary name hold the object's bytes, shared where possible."""
+    if wanted.size >= COPY_BELOW:
+        if _clone(source, folder, temporary):
+            return
+        try:
+            folder.link_here(source, temporary)
+        except OSError as error:
+            if error.errno not in _NO_SHARING:
+                raise
+        else:
+            return
+    _copy(source, folder, temporary, wanted)
+
+
+def _clone(source: Path, folder: Folder, temporary: str) -> bool:
+    """Reflink (btrfs, xfs); False where the file system cannot."""
+    if sys.platform != "linux":
+        return False
+    import fcntl  # Linux only
+
+    descriptor = folder.create(temporary)
+    try:
+        with source.open("rb") as file:
+            fcntl.ioctl(descriptor, _FICLONE, file.fileno())
+        os.fchmod(descriptor, 0o444)
+        os.fsync(descriptor)
+    except OSError:
+        folder.unlink(temporary)
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _copy(source: Path, folder: Folder, temporary: str, wanted: Wanted) -> None:
+    digest = hashlib.sha256()
+    with source.open("rb") as read, os.fdopen(folder.create(temporary), "wb", buffering=0) as write:
+        while piece := read.read(_PIECE):
+            digest.update(piece)
+            view = memoryview(piece)
+            while view:
+                view = view[write.write(view) :]
+        _backdate(write.fileno())
+        os.fsync(write.fileno())
+    if digest.hexdigest() != wanted.sha256:
+        raise IntegrityError(
+            f"The store's object of {wanted.label} is damaged.",
+            facts=[f"locked: sha256 {wanted.sha256}", f"found:  sha256 {digest.hexdigest()}"],
+            fix="run `fetcher sync` again; the object is fetched anew",
+        )
+
+
+def _backdate(descriptor: int) -> None:
+    """Set the time a second back, so that any later write shows, whatever the clock's grain."""
+    if os.utime in os.supports_fd:
+        now = time.time_ns()
+        os.utime(descriptor, ns=(now, now - 1_000_000_000))
+
+
+def _publish(folder: Folder, temporary: str, name: str, known: Row | None) -> None:
+    if known is not None:
+        found = folder.lstat(name)
+        if found is not None and not (stat.S_ISREG(found.st_mode) and known.is_unchanged(found)):
+            raise _in_the_way(str(folder.path / name))
+        folder.replace(temporary, name)
+        return
+    try:
+        folder.link(temporary, name)  # unlike a rename, a link never replaces
+    except FileExistsError:
+        raise _in_the_way(str(folder.path / name)) from None
+    except OSError as error:
+        if error.errno not in _NO_SHARING:
+            raise
+        if folder.lstat(name) is not None:
+            raise _in_the_way(str(folder.path / name)) from None
+        folder.replace(temporary, name)
+
+
+def _in_the_way(spot: str) -> BlockedError:
+    return BlockedError(
+        f"{spot} appeared or changed while fetcher was at work; it was left as it is.",
+        fix="run `fetcher status` to see what is in the way",
+    )
+
+
+def _row(wanted: Wanted, found: os.stat_result, looked_ns: int) -> Row:
+    return Row(
+        spot=wanted.spot,
+        model=wanted.model,
+        sha256=Sha256(wanted.sha256),
+        size=found.st_size,
+        mtime_ns=found.st_mtime_ns,
+        inode=found.st_ino,
+        looked_ns=looked_ns,
+        wrote=True,
+    )
+
+
+def rows_after(rows: Mapping[str, Row], placed: Iterable[Row], removed: Iterable[str]) -> dict[str, Row]:
+    """The index after a sync: what was placed is in, what was removed is out."""
+    gone = set(removed)
+    kept = {spot: row for spot, row in rows.items() if spot not in gone}
+    kept.update((row.spot, row) for row in placed)
+    return kept

@@ -1,0 +1,214 @@
+"""Look at the disk: what stands at each wanted spot, and whose it is.
+
+A file is trusted without hashing only if the index knows it and its size, time and
+inode are as at the last look, and it was not changed so shortly before that look that
+the clock could not have told (git's "racy" files).  Everything else is hashed.
+
+Decides nothing: core/plan.py does.  Changes nothing but the rows that it returns.
+
+Promises (tests/disk/test_scan.py):
+  * a look never follows a symlink below the project or an absolute target;
+  * an edit that keeps the size is seen;
+  * what fetcher did not write, or what was edited since, comes out as FOREIGN.
+"""
+
+import os
+import stat
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from fetcher.core.digest import Sha256
+from fetcher.core.interfaces import Events
+from fetcher.core.plan import Leftover, LocalState, Look, State, Wanted
+from fetcher.disk.hashing import sha256_of
+from fetcher.disk.index import Row
+
+_CLOCK_GRAIN_NS = 20_000_000  # coarsest kernel tick in use is 10 ms (CONFIG_HZ=100); twice that
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """The result of a look.
+
+    Attributes:
+        local: For the plan.
+        rows: The index as it is to be after the look; rows of files that went are gone.
+        bad: Spots whose bytes are not the index's although size, time and inode are.
+    """
+
+    local: LocalState
+    rows: dict[str, Row]
+    bad: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    look: Look
+    row: Row | None
+
+
+class Scanner:
+    """Looks at one project's spots.
+
+    Args:
+        root: The project's folder.
+        rows: The index, for ownership.
+        trusted: The rows whose content need not be hashed; empty for `verify`.
+        events: Told about each hashing.
+    """
+
+    def __init__(self, *, root: Path, rows: Mapping[str, Row], trusted: Mapping[str, Row], events: Events) -> None:
+        self._root = root
+        self._rows = rows
+        self._trusted = trusted
+        self._events = events
+        self._parents: dict[str, Look | None] = {}
+
+    def scan(self, wanted: Iterable[Wanted], *, models: Iterable[str] | None) -> Scan:
+        """Look at each wanted spot and at what fetcher wrote elsewhere.
+
+        Args:
+            wanted: The files of the lock that are in question.
+            models: Names whose leftovers count; None for those of every model.
+        """
+        items = list(wanted)
+        with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+            seen = dict(zip((item.spot for item in items), pool.map(self._look, items), strict=True))
+        rows = {spot: row for spot, row in self._rows.items() if spot not in seen}
+        rows.update((spot, found.row) for spot, found in seen.items() if found.row)
+        names = None if models is None else set(models)
+        others = [row for row in rows.values() if row.spot not in seen and (names is None or row.model in names)]
+        leftovers = []
+        for row in others:
+            state = self._leftover_state(row)
+            if state is State.ABSENT:
+                del rows[row.spot]
+            else:
+                leftovers.append(Leftover(model=row.model, spot=row.spot, state=state))
+        return Scan(
+            local=LocalState(looks={spot: found.look for spot, found in seen.items()}, leftovers=tuple(leftovers)),
+            rows=rows,
+            bad=tuple(spot for spot, found in seen.items() if found.row and found.row.damaged),
+        )
+
+    def _look(self, wanted: Wanted) -> _Seen:
+        obstacle = self._obstacle_above(wanted.spot)
+        if obstacle:
+            return _Seen(look=obstacle, row=None)
+        path = self._root / wanted.spot
+        try:
+            found = path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return _Seen(look=Look(state=State.ABSENT), row=None)
+        if not stat.S_ISREG(found.st_mode):
+            return _Seen(look=Look(state=State.FOREIGN, reason=_kind(found.st_mode)), row=None)
+        return self._look_at_file(wanted, path, found)
+
+    def _look_at_file(self, wanted: Wanted, path: Path, found: os.stat_result) -> _Seen:
+        row = self._rows.get(wanted.spot)
+        if self._is_trusted(wanted.spot, found):
+            return _Seen(look=_judge(self._rows[wanted.spot], wanted.sha256), row=row)
+        known_size = row.size if row else None
+        if found.st_size not in (wanted.size, known_size):
+            return _Seen(look=_foreign(row), row=None)
+        looked_ns = time.time_ns()
+        self._events.hashing(wanted.label, found.st_size)
+        sha256 = sha256_of(path)
+        fresh = _row_of(wanted, found, sha256, looked_ns)
+        if row is None:
+            if sha256 == wanted.sha256:
+                return _Seen(look=Look(state=State.RIGHT), row=fresh)
+            return _Seen(look=_foreign(None), row=None)
+        return _compare(row, replace(fresh, wrote=row.wrote), wanted.sha256, found)
+
+    def _is_trusted(self, spot: str, found: os.stat_result) -> bool:
+        row = self._trusted.get(spot)
+        if row is None or not row.is_unchanged(found):
+            return False
+        return row.damaged or found.st_mtime_ns < row.looked_ns - _CLOCK_GRAIN_NS
+
+    def _leftover_state(self, row: Row) -> State:
+        if self._obstacle_above(row.spot):
+            return State.ABSENT
+        try:
+            found = (self._root / row.spot).lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return State.ABSENT
+        if not row.wrote or not stat.S_ISREG(found.st_mode):
+            return State.FOREIGN
+        if row.damaged:
+            return State.DAMAGED
+        racy = found.st_mtime_ns >= row.looked_ns - _CLOCK_GRAIN_NS
+        if row.is_unchanged(found) and not racy:
+            return State.OURS
+        if found.st_size == row.size and sha256_of(self._root / row.spot) == row.sha256:
+            return State.OURS
+        return State.FOREIGN
+
+    def _obstacle_above(self, spot: str) -> Look | None:
+        """The first parent of `spot`, from the top, that is no real directory."""
+        parent = spot.rpartition("/")[0]
+        if not parent:
+            return None
+        if parent not in self._parents:
+            self._parents[parent] = self._obstacle_above(parent) or self._obstacle_at(parent)
+        return self._parents[parent]
+
+    def _obstacle_at(self, spot: str) -> Look | None:
+        try:
+            mode = (self._root / spot).lstat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        if stat.S_ISDIR(mode):
+            return None
+        if spot.startswith("/") and (self._root / spot).is_dir():
+            return None  # an absolute target was written by the user, symlinks and all
+        return Look(state=State.FOREIGN, reason=f"{_kind(mode)} where a folder is due", obstacle=spot)
+
+
+def _compare(row: Row, fresh: Row, wanted: Sha256, found: os.stat_result) -> _Seen:
+    """Judge a file of which the index knows something, after it was hashed."""
+    if fresh.sha256 == row.sha256 or fresh.sha256 == wanted:
+        return _Seen(look=_judge(fresh, wanted), row=fresh)
+    if row.wrote and row.is_unchanged(found) and found.st_mtime_ns < row.looked_ns - _CLOCK_GRAIN_NS:
+        damaged = replace(row, damaged=True)
+        return _Seen(look=_judge(damaged, wanted), row=damaged)
+    return _Seen(look=_foreign(row), row=None)
+
+
+def _judge(row: Row, wanted: Sha256) -> Look:
+    if row.damaged:
+        return Look(state=State.DAMAGED, reason="its bytes have changed although nobody wrote to it")
+    if row.sha256 == wanted:
+        return Look(state=State.RIGHT)
+    return Look(state=State.OURS) if row.wrote else _foreign(None)
+
+
+def _foreign(row: Row | None) -> Look:
+    if row is not None and row.wrote:
+        return Look(state=State.FOREIGN, reason="edited since fetcher wrote it")
+    return Look(state=State.FOREIGN, reason="a file that fetcher did not write")
+
+
+def _row_of(wanted: Wanted, found: os.stat_result, sha256: Sha256, looked_ns: int) -> Row:
+    return Row(
+        spot=wanted.spot,
+        model=wanted.model,
+        sha256=sha256,
+        size=found.st_size,
+        mtime_ns=found.st_mtime_ns,
+        inode=found.st_ino,
+        looked_ns=looked_ns,
+        wrote=False,
+    )
+
+
+def _kind(mode: int) -> str:
+    if stat.S_ISLNK(mode):
+        return "a symlink"
+    if stat.S_ISDIR(mode):
+        return "a directory"
+    return "a file" if stat.S_ISREG(mode) else "a special file"

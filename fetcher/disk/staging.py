@@ -1,0 +1,101 @@
+"""Which store takes an object on its way to a spot.
+
+A store shares bytes with a target only on the same file system.  Elsewhere the object
+goes into a small store of its own on the target's file system, and leaves it again when
+it is placed, so that there are never two copies (design 4, rule 6).
+
+Promises (tests/disk/test_staging.py):
+  * an object on the user's store is not copied into another one first;
+  * after `release` no staging store holds an object that a target holds.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from fetcher.core.digest import Sha256
+from fetcher.core.plan import Wanted
+from fetcher.disk.store import Store
+
+
+class Staging:
+    """The stores of one project.
+
+    Args:
+        root: The project's folder.
+        state: Its `.fetcher` folder, the staging store of its file system.
+        store: The user's shared store.
+    """
+
+    def __init__(self, *, root: Path, state: Path, store: Store) -> None:
+        self._root = root
+        self._state = state
+        self._shared = store
+        self._chosen: dict[Path, Store] = {}
+        self._stores: dict[Path, Store] = {store.root: store}
+
+    def store_for(self, wanted: Wanted) -> Store:
+        """The store on the file system of the wanted file's target."""
+        base = self._root if not wanted.spot.startswith("/") else Path(wanted.spot.removesuffix(wanted.path))
+        parent = (self._root / wanted.spot).parent
+        if parent not in self._chosen:
+            self._chosen[parent] = self._choose(base, parent)
+        return self._chosen[parent]
+
+    def object_path(self, wanted: Wanted) -> Path:
+        """Where the bytes are: in the spot's own store, else in any other."""
+        return self._holder(wanted).object_path(wanted.sha256)
+
+    def stored(self, wanted: Iterable[Wanted]) -> set[Sha256]:
+        """Digests that one of the stores holds."""
+        found: set[Sha256] = set()
+        for item in wanted:
+            if item.sha256 not in found and self._holder(item).has(item.sha256, item.size):
+                found.add(item.sha256)
+        return found
+
+    def discard_damaged(self, wanted: Sequence[Wanted]) -> bool:
+        """Remove the objects whose bytes are not what their name says; whether there were any."""
+        damaged = False
+        proven: set[Sha256] = set()
+        for item in wanted:
+            if item.sha256 in proven:
+                continue
+            holder = self._holder(item)
+            if not holder.prove(item.sha256):
+                holder.discard(item.sha256)
+                damaged = True
+            proven.add(item.sha256)
+        return damaged
+
+    def release(self, placed: Iterable[Wanted]) -> None:
+        """Drop what staging stores still hold of files that are placed."""
+        for item in placed:
+            for store in self._stores.values():
+                if store is not self._shared and store.has(item.sha256, item.size):
+                    store.discard(item.sha256)
+
+    def _holder(self, wanted: Wanted) -> Store:
+        own = self.store_for(wanted)
+        if own.has(wanted.sha256, wanted.size):
+            return own
+        for store in self._stores.values():
+            if store.has(wanted.sha256, wanted.size):
+                return store
+        return own
+
+    def _choose(self, base: Path, parent: Path) -> Store:
+        device = _device(parent)
+        if device == _device(self._shared.root):
+            return self._shared
+        root = self._state if device == _device(self._state) else base / ".fetcher"
+        return self._stores.setdefault(root, Store(root))
+
+
+def _device(path: Path) -> int:
+    """The file system on which a path is or would be made."""
+    for candidate in (path, *path.parents):
+        try:
+            return candidate.stat().st_dev
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+    return -1

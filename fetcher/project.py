@@ -1,0 +1,407 @@
+"""A folder with models.toml: loads, saves, wires sources; the door for programs.
+
+Promises (tests/test_project.py):
+  * models.lock is written through a temporary file, and only if its bytes differ;
+  * nothing here asks the network unless a model must be resolved or bytes are missing.
+"""
+
+import os
+import threading
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import platformdirs
+
+from fetcher.core.digest import Sha256
+from fetcher.core.interfaces import Events, FetchRequest, NoEvents
+from fetcher.core.lock import Lock, LockedModel, Staleness, staleness
+from fetcher.core.lockdiff import ModelChange, compare_locks
+from fetcher.core.manifest import Manifest
+from fetcher.core.plan import Plan, Wanted, wanted_files
+from fetcher.disk.atomic import write_atomic
+from fetcher.disk.claim import claim
+from fetcher.disk.scan import Scan
+from fetcher.disk.staging import Staging
+from fetcher.disk.store import Store
+from fetcher.errors import ConfigError, DifferenceError, FetcherError
+from fetcher.formats.lock_toml import LockText, read_lock, write_lock
+from fetcher.formats.manifest_toml import read_manifest
+from fetcher.resolve import KEEP_PINS, Upgrade, resolve, unknown_models
+from fetcher.sources.catalog import Catalog
+from fetcher.sync import Report, Workplace, fetch_request, make_state_folder
+from fetcher.transfer import Job, TransferSettings, require_space, run_transfer
+
+MANIFEST = "models.toml"
+_DEFAULT_JOBS = 8  # files at a time; as the official hub clients
+_DEFAULT_WAIT_S = 600.0  # another sync of a large model may well take that long
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What decides besides the manifest: flags, then environment, then defaults.
+
+    Attributes:
+        store: The shared store's folder.
+        environment: For endpoints and tokens; values are never shown.
+        jobs: Files fetched at a time.
+        wait_s: Seconds to wait for another fetcher.
+        keep_going: Go on with the other files when one fails.
+    """
+
+    store: Path
+    environment: Mapping[str, str]
+    home: Path
+    jobs: int = _DEFAULT_JOBS
+    wait_s: float = _DEFAULT_WAIT_S
+    keep_going: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        environment: Mapping[str, str],
+        *,
+        jobs: int | None = None,
+        wait_s: float | None = None,
+        keep_going: bool = False,
+    ) -> "Settings":
+        """Combine flags (None: not given) with the environment and the defaults.
+
+        Raises:
+            ConfigError: A variable or flag holds what cannot be used.
+        """
+        store = environment.get("FETCHER_STORE") or platformdirs.user_cache_dir("fetcher", appauthor=False)
+        return cls(
+            store=Path(store).expanduser().absolute(),
+            environment=environment,
+            home=Path.home(),
+            jobs=jobs or _positive(environment, "FETCHER_JOBS", _DEFAULT_JOBS),
+            wait_s=_DEFAULT_WAIT_S if wait_s is None else wait_s,
+            keep_going=keep_going,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockChange:
+    """What `lock` would write, and how it differs from what is there."""
+
+    lock: Lock
+    text: str
+    changes: tuple[ModelChange, ...]
+    differs: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """The disk beside the lock: what a sync starts from."""
+
+    wanted: tuple[Wanted, ...]
+    models: Mapping[str, LockedModel]
+    scan: Scan
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Which models a command is about.
+
+    Attributes:
+        names: NAMEs; empty is all.
+        groups: Group names; empty is all.
+    """
+
+    names: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+    def is_everything(self) -> bool:
+        """Whether nothing was left out, so that leftovers of removed models count too."""
+        return not (self.names or self.groups)
+
+
+EVERYTHING = Choice()
+
+
+@dataclass(kw_only=True)
+class Project:
+    """One models.toml with its lock, its targets and its state.
+
+    Attributes:
+        root: The folder of the manifest; targets are relative to it.
+        manifest_path: Usually `root / "models.toml"`.
+        events: Watches what happens.
+        stop: Set it to end a transfer with its state saved.
+    """
+
+    root: Path
+    manifest_path: Path
+    settings: Settings
+    events: Events = field(default_factory=NoEvents)
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    @classmethod
+    def find(
+        cls,
+        start: Path | None = None,
+        *,
+        manifest: str = MANIFEST,
+        settings: Settings | None = None,
+        events: Events | None = None,
+    ) -> "Project":
+        """The project of a folder or of the nearest folder above it that has a manifest.
+
+        Raises:
+            ConfigError: There is none.
+        """
+        begin = (start or Path.cwd()).absolute()
+        for folder in (begin, *begin.parents):
+            if (folder / manifest).is_file():
+                return cls(
+                    root=folder,
+                    manifest_path=folder / manifest,
+                    settings=settings or Settings.of(os.environ),
+                    events=events or NoEvents(),
+                )
+        raise ConfigError(
+            f"There is no {manifest} in {begin} or in a folder above it.",
+            fix="run `fetcher init` to write one, or name the folder with -C",
+        )
+
+    @property
+    def lock_path(self) -> Path:
+        """models.lock, or other.lock for `--manifest other.toml`."""
+        return self.manifest_path.with_suffix(".lock")
+
+    @property
+    def state(self) -> Path:
+        """The `.fetcher` folder."""
+        return self.root / ".fetcher"
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """models.toml, read once.
+
+        Raises:
+            ConfigError: With file, line, key and fix.
+        """
+        return read_manifest(_read(self.manifest_path), file=self.manifest_path.name)
+
+    def lock_text(self) -> LockText | None:
+        """models.lock as it is now; None if there is none."""
+        if not self.lock_path.exists():
+            return None
+        return read_lock(_read(self.lock_path), file=self.lock_path.name)
+
+    def staleness(self) -> list[Staleness]:
+        """Every field in which the lock differs from what the manifest asks for."""
+        known = self.lock_text()
+        return staleness(self.manifest, known.lock if known else Lock())
+
+    def fresh_lock(self) -> Lock:
+        """The lock, if it is what the manifest asks for.
+
+        Raises:
+            DifferenceError: It is missing or stale; says in which fields.
+        """
+        known = self.lock_text()
+        if known is None:
+            raise DifferenceError(f"There is no {self.lock_path.name} yet.", fix=self._fix("fetcher lock"))
+        found = staleness(self.manifest, known.lock)
+        if found:
+            raise DifferenceError(
+                f"{self.lock_path.name} is not what {self.manifest_path.name} asks for.",
+                facts=[str(item) for item in found],
+                fix=self._fix("fetcher lock"),
+            )
+        return known.lock
+
+    def frozen_lock(self) -> Lock:
+        """The lock as it is, whatever the manifest says.
+
+        Raises:
+            DifferenceError: There is none.
+            ConfigError: A section's tree digest is not that of its files.
+        """
+        known = self.lock_text()
+        if known is None:
+            raise DifferenceError(f"There is no {self.lock_path.name} yet.", fix=self._fix("fetcher lock"))
+        broken = [name for name, model in known.lock.models.items() if not model.tree_is_right()]
+        if broken:
+            raise ConfigError(
+                f"{self.lock_path.name} was changed by hand or merged wrongly.",
+                facts=[f"tree digest and files disagree: {name}" for name in broken],
+                fix=self._fix("fetcher lock"),
+            )
+        return known.lock
+
+    def resolve(self, upgrade: Upgrade = KEEP_PINS) -> LockChange:
+        """Ask the sources what the manifest means now.  Writes nothing."""
+        known = self.lock_text()
+        before = known.lock if known else Lock()
+        with closing(self._catalog()) as catalog:
+            after = resolve(self.manifest, before, catalog, upgrade=upgrade, events=self.events)
+        wanted_files(after.models.values(), self._targets(after))
+        text = write_lock(after, known)
+        differs = known is None or text != _read(self.lock_path)
+        return LockChange(lock=after, text=text, changes=tuple(compare_locks(before, after)), differs=differs)
+
+    def save_lock(self, change: LockChange) -> bool:
+        """Write models.lock if its bytes differ; returns whether it was written."""
+        if change.differs:
+            write_atomic(self.lock_path, change.text.encode("utf-8"))
+        return change.differs
+
+    def survey(self, lock: Lock, choice: Choice = EVERYTHING) -> Survey:
+        """Look at the disk and plan; trusts the index where it can be trusted."""
+        models, wanted = self._wanted(lock, choice)
+        place = self._workplace()
+        scan = place.look(wanted, models=self._leftover_scope(choice, models))
+        return Survey(wanted=tuple(wanted), models=models, scan=scan, plan=place.plan(wanted, scan.local))
+
+    def verify(self, lock: Lock, choice: Choice = EVERYTHING) -> Survey:
+        """Look at the disk with every file hashed, and remember what was found."""
+        models, wanted = self._wanted(lock, choice)
+        place = self._workplace()
+        scan = place.look_closely(wanted, models=self._leftover_scope(choice, models))
+        if self.state.exists():
+            place.remember(scan)
+        return Survey(wanted=tuple(wanted), models=models, scan=scan, plan=place.plan(wanted, scan.local))
+
+    def forced(self, survey: Survey) -> Survey:
+        """The survey whose plan moves aside what is in the way."""
+        return self.with_plan(survey, self._workplace().force(survey.plan))
+
+    def with_plan(self, survey: Survey, plan: Plan) -> Survey:
+        """The same survey with another plan."""
+        return Survey(wanted=survey.wanted, models=survey.models, scan=survey.scan, plan=plan)
+
+    def remember(self, survey: Survey) -> None:
+        """Save what the look found out, so that it need not be hashed again."""
+        self._workplace().remember(survey.scan)
+
+    def prove_stored(self, survey: Survey) -> Survey:
+        """Prove the objects that would be placed; the plan fetches those that are damaged."""
+        return self.with_plan(survey, self._workplace().prove_stored(survey.plan))
+
+    def carry_out(self, survey: Survey) -> Report:
+        """Fetch, place and remove what the plan says.
+
+        Raises:
+            DiskError: Not enough room, before the first byte.
+            InterruptedRun: `stop` was set; what was received is kept.
+        """
+        with closing(self._catalog()) as catalog:
+
+            def request(wanted: Wanted) -> FetchRequest:
+                return fetch_request(wanted, survey.models[wanted.model], catalog.candidates)
+
+            return self._workplace().carry_out(survey.plan, survey.scan, self._fetch, request)
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Keep other fetchers from changing this project meanwhile.
+
+        Raises:
+            BusyError: Another one does, for longer than the wait.
+        """
+        make_state_folder(self.state)
+        with claim(self.state / "claim", wait_s=self.settings.wait_s, what=f"the project {self.root.name}"):
+            yield
+
+    def path(self, name: str, file: str | None = None) -> Path:
+        """Where a model's files are, or one of them.
+
+        Raises:
+            ConfigError: models.toml has no such model, or the lock no such file.
+        """
+        lock = self.frozen_lock()
+        model = lock.models.get(name)  # type: ignore[call-overload]
+        if model is None:
+            raise unknown_models([name], lock.models)
+        folder = self.root / self._targets(lock)[name]
+        if file is None:
+            return folder
+        if file not in {item.path for item in model.files}:
+            raise ConfigError(
+                f"{self.lock_path.name} has no file {file} in {name}.", fix=f"run `fetcher path {name}` for the folder"
+            )
+        return folder / file
+
+    def _fetch(self, wanted: Sequence[tuple[FetchRequest, Wanted]]) -> Mapping[Sha256, FetcherError]:
+        staging = self._staging()
+        jobs = [Job(request=request, store=staging.store_for(item)) for request, item in wanted]
+        require_space(jobs)
+        settings = TransferSettings(jobs=self.settings.jobs)
+        outcomes = run_transfer(jobs, settings=settings, events=self.events, stop=self.stop)
+        return {outcome.request.sha256: outcome.error for outcome in outcomes if outcome.error}
+
+    def _wanted(self, lock: Lock, choice: Choice) -> tuple[dict[str, LockedModel], list[Wanted]]:
+        everything = wanted_files(lock.models.values(), self._targets(lock))
+        names = self._chosen(lock, choice)
+        models: dict[str, LockedModel] = {name: model for name, model in lock.models.items() if name in names}
+        return models, [wanted for wanted in everything if wanted.model in names]
+
+    def _chosen(self, lock: Lock, choice: Choice) -> Collection[str]:
+        unknown = [name for name in choice.names if name not in lock.models]
+        if unknown:
+            raise unknown_models(unknown, lock.models)
+        known_groups = {group for spec in self.manifest.models.values() for group in spec.groups}
+        strange = [group for group in choice.groups if group not in known_groups]
+        if strange:
+            raise ConfigError(
+                f"No model is in the group {', '.join(strange)}.",
+                fix=f"name one of: {', '.join(sorted(known_groups)) or 'none (models.toml has no groups)'}",
+            )
+        grouped = {
+            name
+            for name, spec in self.manifest.models.items()
+            if not choice.groups or {*spec.groups} & {*choice.groups}
+        }
+        return [
+            name
+            for name in lock.models
+            if (not choice.names or name in choice.names) and (not choice.groups or name in grouped)
+        ]
+
+    def _leftover_scope(self, choice: Choice, models: Mapping[str, LockedModel]) -> Collection[str] | None:
+        return None if choice.is_everything() else list(models)
+
+    def _targets(self, lock: Lock) -> dict[str, str]:
+        specs = self.manifest.models
+        return {name: specs[name].target if name in specs else f"models/{name}" for name in lock.models}
+
+    def _staging(self) -> Staging:
+        return Staging(root=self.root, state=self.state, store=Store(self.settings.store))
+
+    def _workplace(self) -> Workplace:
+        return Workplace(root=self.root, state=self.state, staging=self._staging(), events=self.events)
+
+    def _catalog(self) -> Catalog:
+        return Catalog(endpoints=self.manifest.sources, environment=self.settings.environment, home=self.settings.home)
+
+    def _fix(self, command: str) -> str:
+        option = "" if self.manifest_path.name == MANIFEST else f" --manifest {self.manifest_path.name}"
+        return f"run `{command}{option}`"
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{path.name} is not UTF-8 text (byte {error.start}).", fix=f"save {path.name} as UTF-8"
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"{path.name} cannot be read: {error.strerror}.", fix=f"check {path}") from None
+
+
+def _positive(environment: Mapping[str, str], name: str, default: int) -> int:
+    text = environment.get(name)
+    if not text:
+        return default
+    if not text.isdigit() or int(text) < 1:
+        raise ConfigError(
+            f"{name} must be a whole number above 0, got {text!r}.", fix=f"set {name}={default} or unset it"
+        )
+    return int(text)

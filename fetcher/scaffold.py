@@ -1,0 +1,76 @@
+"""`fetcher init`: a commented models.toml, and what git should know about its lock and targets.
+
+Adds lines, never changes or removes one; a models.toml that exists is refused.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from fetcher.core.manifest import MODELSCOPE
+from fetcher.disk.atomic import disk_errors, write_atomic
+from fetcher.errors import BlockedError
+from fetcher.formats.schemas import schema_text
+from fetcher.sync import make_state_folder
+
+_MANIFEST = f"""\
+#:schema ./.fetcher/models.schema.json
+version = 1
+
+# Each model gets a section.  After a change run `fetcher lock`, then `fetcher sync`,
+# and commit models.toml together with models.lock.
+#
+# [models.gpt2]
+# source = "{MODELSCOPE}:AI-ModelScope/gpt2"
+# revision = "master"             # branch, tag or commit; left out: the source's default
+# include = ["*.json", "onnx/*"]  # left out: everything
+# exclude = ["*.tflite"]
+# target = "models/gpt2"          # left out: models/<name>
+"""
+
+_LINES = {
+    ".gitattributes": ("models.lock text eol=lf linguist-generated=true",),
+    ".gitignore": ("/.fetcher/", "/models/"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scaffold:
+    """What `init` wrote: the files made and those that got lines."""
+
+    made: tuple[str, ...]
+    extended: tuple[str, ...]
+
+
+def write_scaffold(folder: Path, *, manifest: str) -> Scaffold:
+    """Write a manifest and git's lines into a folder.
+
+    Raises:
+        BlockedError: The manifest exists.
+        DiskError: It cannot be written.
+    """
+    path = folder / manifest
+    if os.path.lexists(path):
+        raise BlockedError(f"{manifest} exists already; it was left as it is.", fix=f"edit {path}")
+    made, extended = [manifest], []
+    with disk_errors(folder / ".fetcher"):
+        make_state_folder(folder / ".fetcher")
+    write_atomic(folder / ".fetcher" / "models.schema.json", schema_text("models").encode("utf-8"))
+    write_atomic(path, _MANIFEST.encode("utf-8"))
+    for name, lines in _LINES.items():
+        existed = (folder / name).exists()
+        if _add_lines(folder / name, lines):
+            (extended if existed else made).append(name)
+    return Scaffold(made=tuple(made), extended=tuple(extended))
+
+
+def _add_lines(path: Path, lines: tuple[str, ...]) -> bool:
+    with disk_errors(path):
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        missing = [line for line in lines if line not in text.splitlines()]
+        if not missing:
+            return False
+        begin = "" if not text or text.endswith("\n") else "\n"
+        with path.open("a", encoding="utf-8", newline="\n") as file:
+            file.write(begin + "".join(f"{line}\n" for line in missing))
+    return True
