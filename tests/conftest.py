@@ -4,6 +4,7 @@ The hub is the product's own (fetcher/serve), accepted by the official client in
 tests/serve; faults come from the proxy in tests/hub/faults.py, never from the hub.
 """
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from fetcher.serve.hub import Hub
+from tests.hub.faults import FaultProxy, Rule
 from tests.hub.publish import Publisher
 
 _FOREIGN = ("MODELSCOPE_", "HF_", "HUGGING_FACE_", "HUGGINGFACE_", "FETCHER_", "XDG_")
@@ -63,3 +65,14 @@ def start_hub(publisher: Publisher) -> Iterator[Callable[..., Hub]]:
 def hub(start_hub: Callable[..., Hub]) -> Hub:
     """A public hub on the publisher's folder, empty at first."""
     return start_hub()
+
+
+@pytest.fixture
+def fault_proxy(hub: Hub) -> Iterator[Callable[..., FaultProxy]]:
+    """`fault_proxy(rule, ...)` starts a proxy in front of `hub`; all are closed at the end."""
+    with contextlib.ExitStack() as stack:
+
+        def start(*plan: Rule, host: str = "127.0.0.1", upstream_url: str = hub.url) -> FaultProxy:
+            return stack.enter_context(FaultProxy(upstream_url, plan, host=host))
+
+        yield start
