@@ -24,7 +24,7 @@ from pathlib import Path
 
 from fetcher.core.digest import Sha256
 from fetcher.core.plan import Leftover, Wanted
-from fetcher.disk.atomic import disk_errors
+from fetcher.disk.atomic import disk_errors, temporary_name
 from fetcher.disk.folder import Folder, walk_to
 from fetcher.disk.index import Row
 from fetcher.errors import BlockedError, IntegrityError
@@ -76,7 +76,7 @@ class Placer:
         spot = self._spot(wanted.spot, str(wanted.path))
         with disk_errors(self._root / wanted.spot), self._folder(spot, wanted) as folder:
             looked_ns = time.time_ns()
-            temporary = f".{spot.name[:100]}.fetcher-{os.getpid()}-{secrets.token_hex(4)}"
+            temporary = temporary_name(spot.name)
             try:
                 _bring(source, folder, temporary, wanted)
                 _publish(folder, temporary, spot.name, known)
