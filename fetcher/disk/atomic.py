@@ -1,0 +1,139 @@
+"""The one home of write, fsync, rename, fsync folder; and of what a failing disk is called.
+
+Not in here: which bytes belong where.
+
+Promises (tests/disk/test_atomic.py):
+  * a reader of `path` sees the old bytes or the new ones, whenever the writer is killed;
+  * a failed write leaves the old file and no litter;
+  * two writers of one path never share a temporary file;
+  * a disk that is full, read-only or forbidden is a DiskError with path and fix (exit 11).
+"""
+
+import contextlib
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from fetcher.errors import DiskError
+
+_ELSEWHERE = "free some space, or set FETCHER_STORE to a folder on another disk"
+
+_MEANINGS: dict[int, tuple[str, str]] = {
+    errno.ENOSPC: ("No space is left on the disk.", _ELSEWHERE),
+    errno.EDQUOT: ("The disk quota is used up.", _ELSEWHERE),
+    errno.EROFS: ("The file system is read-only.", "mount it writable, or set FETCHER_STORE to another folder"),
+    errno.EACCES: ("Permission denied.", "check the owner and mode of the folder with `ls -ld`"),
+    errno.EPERM: ("The operation is not permitted.", "check the owner and mode of the folder with `ls -ld`"),
+    errno.EIO: ("The disk reported an input/output error.", "check the disk's health, then run the command again"),
+    errno.EFBIG: (
+        "The file is too large for this file system.",
+        "set FETCHER_STORE to a folder on a file system for large files",
+    ),
+    errno.EMFILE: ("Too many files are open.", "raise the limit with `ulimit -n 4096`, or lower --jobs"),
+    errno.ENFILE: ("Too many files are open on this machine.", "close other programs, or lower --jobs"),
+}
+
+
+@contextlib.contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Translate what the disk refuses; any other OSError passes as it is.
+
+    Args:
+        path: What the error names.
+
+    Raises:
+        DiskError: No space, quota, read-only, permission, I/O error, too many open files.
+    """
+    try:
+        yield
+    except OSError as error:
+        meaning = _MEANINGS.get(error.errno or 0)
+        if meaning is None:
+            raise
+        what, fix = meaning
+        raise DiskError(what, facts=[f"path: {path}"], fix=fix) from error
+
+
+def temporary_name(name: str) -> str:
+    """A name for the same folder that no other writer uses; hidden, and known as fetcher's."""
+    return f".{name[:100]}.fetcher-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def write_atomic(path: Path, data: bytes, *, mode: int | None = None) -> None:
+    """Replace a file by one that holds `data`, durably, or leave it untouched.
+
+    Args:
+        path: A symlink keeps pointing; the file behind it is replaced.
+        mode: Permission bits; None keeps those of the old file, or the umask decides.
+
+    Raises:
+        DiskError: See `disk_errors`.
+    """
+    path = Path(os.path.realpath(path))
+    temporary = path.with_name(temporary_name(path.name))
+    with disk_errors(path):
+        if mode is None:
+            mode = _mode_of(path)
+        try:
+            _write_new(temporary, data, mode)
+            rename_durably(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def rename_durably(source: Path, target: Path) -> None:
+    """Rename within one file system, over what is there, and make the new name durable.
+
+    Raises:
+        OSError: As `os.replace`.
+    """
+    os.replace(source, target)
+    sync_folder(target.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable; does nothing where folders cannot be opened (Windows)."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems have no such call
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and its parents; another process may do the same at the same time.
+
+    Raises:
+        DiskError: See `disk_errors`.
+    """
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    with disk_errors(path):
+        path.mkdir(exist_ok=True)
+        sync_folder(path.parent)
+
+
+def _mode_of(path: Path) -> int | None:
+    try:
+        return path.stat().st_mode & 0o7777
+    except FileNotFoundError:
+        return None
+
+
+def _write_new(path: Path, data: bytes, mode: int | None) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    with os.fdopen(os.open(path, flags, 0o666), "wb", buffering=0) as file:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[file.write(rest) :]
+        os.fsync(file.fileno())
+    if mode is not None:
+        path.chmod(mode)
