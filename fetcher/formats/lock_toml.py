@@ -14,7 +14,7 @@ Promises (tests/formats/test_lock_toml.py):
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, TypeVar
 
 import tomli_w
@@ -25,8 +25,8 @@ from fetcher.core.lock import Lock, LockedFile, LockedModel, PinnedSource
 from fetcher.core.manifest import Requested, SourceRef
 from fetcher.core.paths import ModelName, RepoPath, refuse_twins
 from fetcher.errors import ConfigError, FetcherError, IntegrityError
-from fetcher.formats.problems import Problem, problems_of, raise_problems, show_path
-from fetcher.formats.toml_text import header_path, line_of, parse_toml
+from fetcher.formats.problems import Problem, error_of, problems_of, show_path
+from fetcher.formats.toml_text import header_path, line_of, outline, parse_toml
 
 VERSION = 1
 HEADER = "# Written by `fetcher lock`. Commit this file; do not edit it.\nversion = 1"
@@ -38,8 +38,7 @@ _ROW = re.compile(r"sha256:([0-9a-f]{64}) (0|[1-9][0-9]{0,18})\Z")
 _ROW_BUT_SIZE = re.compile(r"sha256:[0-9a-f]{64} [^ ]+\Z")
 _PLAIN = re.compile(r"[^\x00-\x1f\x7f\"\\]*\Z")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
-# A header with the comment lines right above it: they speak of what follows.
-_HEADER_START = re.compile(r"^(?:#[^\n]*\n)*[ \t]*(\[[^\n]*)", re.MULTILINE)
+_HEADER_LINE = re.compile(r"^[ \t]*\[[^\n]*", re.MULTILINE)
 _SCHEMA_SOURCE = r"^[A-Za-z0-9][A-Za-z0-9._+-]*:[^\u0000-\u0020\u007f]+$"
 _SCHEMA_COMMIT = r"^(?:[0-9a-f]{40}|[0-9a-f]{64})$"
 _SCHEMA_ROW = r"^sha256:[0-9a-f]{64} (?:0|[1-9][0-9]{0,18})$"
@@ -104,7 +103,7 @@ class LockText:
     """
 
     lock: Lock
-    sections: Mapping[ModelName, str] = field(default_factory=dict)
+    sections: Mapping[str, str] = field(default_factory=dict)
     head: str = HEADER
     foreign: str = ""
 
@@ -127,8 +126,8 @@ def read_lock(text: str, *, file: str) -> LockText:
     try:
         tables = LockFile.model_validate(data).models
     except ValidationError as error:
-        raise_problems((_relock(problem, file=file) for problem in problems_of(error, LockFile)), text, file=file)
-        raise
+        problems = [_relock(problem, file=file) for problem in problems_of(error, LockFile)]
+        raise error_of(problems, text, file=file) from None
     models = {}
     for name in sorted(tables):
         model = _model(name, tables[name], text, file=file)
@@ -156,12 +155,7 @@ def _refuse_other_version(data: dict[str, Any], text: str, *, file: str) -> None
 
 
 def _relock(problem: Problem, *, file: str) -> Problem:
-    return Problem(
-        path=problem.path,
-        says=problem.says,
-        facts=problem.facts,
-        fix=f"restore {file} from git, or remove the section and run `fetcher lock`",
-    )
+    return replace(problem, fix=f"restore {file} from git, or remove the section and run `fetcher lock`")
 
 
 def _model(name: str, table: LockedModelTable, text: str, *, file: str) -> LockedModel:
@@ -244,21 +238,36 @@ class _Place:
         return f"{self.file}, line {line_of(self.text, full)}: `{show_path(full)}`"
 
 
-def _split(text: str) -> tuple[str, dict[ModelName, str], str]:
+def _split(text: str) -> tuple[str, dict[str, str], str]:
     """Cut the text into its head, the models' sections and other tables at the top."""
-    starts = [(match.start(), path) for match in _HEADER_START.finditer(text) if (path := header_path(match[1]))]
+    shape = outline(text)
+    starts = [
+        (_with_comments(shape, match.start()), path)
+        for match in _HEADER_LINE.finditer(shape)
+        if (path := header_path(match[0]))
+    ]
     ends = [start for start, _ in starts[1:]] + [len(text)]
-    sections: dict[ModelName, str] = {}
+    sections: dict[str, str] = {}
     foreign: list[str] = []
     for (start, path), end in zip(starts, ends, strict=True):
         piece = text[start:end].strip("\n")
         if path[0] != "models":
             foreign.append(piece)
         elif len(path) > 1:
-            name = ModelName(path[1])
+            name = path[1]
             sections[name] = f"{sections[name]}\n\n{piece}" if name in sections else piece
     head = text[: starts[0][0]] if starts else text
     return head.strip("\n"), sections, "\n\n".join(foreign)
+
+
+def _with_comments(text: str, start: int) -> int:
+    """Where the comment lines right above a header begin: they speak of what follows."""
+    while start:
+        above = text.rfind("\n", 0, start - 1) + 1
+        if not text.startswith("#", above):
+            break
+        start = above
+    return start
 
 
 def write_lock(lock: Lock, previous: LockText | None) -> str:

@@ -10,6 +10,7 @@ Promises (tests/formats/test_manifest_toml.py, test_bad_manifests.py):
 """
 
 import re
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -27,7 +28,7 @@ from fetcher.core.manifest import (
 )
 from fetcher.core.paths import ModelName, RepoPath
 from fetcher.errors import ConfigError
-from fetcher.formats.problems import Problem, problems_of, raise_problems, refusal
+from fetcher.formats.problems import Problem, error_of, problems_of, refusal
 from fetcher.formats.toml_text import line_of, parse_toml
 
 VERSION = 1
@@ -102,6 +103,12 @@ def _source(text: str, info: ValidationInfo) -> str:
     try:
         ref = SourceRef.parse(text)
     except ValueError as error:
+        if "@" in text:
+            raise refusal(
+                "carries a user or a token",
+                expected="a source without them; `git+ssh://git@…` may carry a user",
+                fix="remove everything before the `@`, and put the token into an environment variable",
+            ) from None
         expected = str(error).partition(", got ")[0].removeprefix("expected ")
         raise refusal("is not a source", expected=expected, fix="correct the source") from None
     named = (info.context or {}).get("sources", ())
@@ -322,7 +329,7 @@ class ModelTable(_Wishes):
 class SourceTable(_Table):
     """A named endpoint of a known kind, used as `NAME:OWNER/NAME` in `source`."""
 
-    kind: Literal["modelscope", "huggingface"] = Field(description="What the server speaks.")
+    kind: Literal["modelscope", "huggingface"] = Field(description="What the server speaks.", examples=["modelscope"])
     endpoint: Url = Field(description="Base URL; never with a user or a token.", examples=["https://hub.corp.example"])
     mirrors: list[Url] = Field(
         default=[], description="Base URLs that serve the same bytes.", examples=[["https://hub2.corp.example"]]
@@ -346,7 +353,7 @@ class ManifestFile(_Table):
     """models.toml: the models that this project needs. `fetcher lock` pins them, `fetcher sync` fetches them."""
 
     version: Annotated[int, AfterValidator(_version)] = Field(
-        description="Version of this file's format.", json_schema_extra={"const": VERSION}
+        description="Version of this file's format.", examples=[VERSION], json_schema_extra={"const": VERSION}
     )
     defaults: DefaultsTable = Field(default=DefaultsTable(), description="Keys for all models.")
     models: dict[Annotated[str, AfterValidator(_model_name)], ModelTable] = Field(
@@ -390,9 +397,8 @@ def read_manifest(text: str, *, file: str) -> Manifest:
     try:
         return ManifestFile.model_validate(data, context={"sources": named}).to_core()
     except ValidationError as error:
-        problems = problems_of(error, ManifestFile)
-    raise_problems([_placed_better(problem) for problem in problems], text, file=file)
-    raise AssertionError("pydantic refused the manifest without a problem")
+        problems = [_placed_better(problem) for problem in problems_of(error, ManifestFile)]
+        raise error_of(problems, text, file=file) from None
 
 
 def _refuse_newer(data: dict[str, Any], text: str, *, file: str) -> None:
@@ -406,7 +412,9 @@ def _refuse_newer(data: dict[str, Any], text: str, *, file: str) -> None:
 
 
 def _placed_better(problem: Problem) -> Problem:
-    """A key of a model that stands at the top of the file gets the fix that it needs."""
+    """A key of a model that stands in another table gets the fix that it needs."""
+    if problem.path == ("defaults", "source"):
+        return replace(problem, fix="write `source` in each [models.NAME]")
     if len(problem.path) != 1 or problem.says != "is not a known key" or problem.path[0] not in ModelTable.model_fields:
         return problem
     return Problem(

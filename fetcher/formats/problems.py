@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from fetcher.core.hints import closest
@@ -71,20 +72,21 @@ def problems_of(error: ValidationError, root: type[BaseModel]) -> list[Problem]:
     return [_problem(details, root) for details in error.errors(include_url=False)]
 
 
-def raise_problems(problems: Iterable[Problem], text: str, *, file: str) -> None:
-    """Raise one ConfigError for all problems; do nothing when there are none.
+def error_of(problems: Iterable[Problem], text: str, *, file: str) -> ConfigError:
+    """One error for all problems of a file, in the order of its lines.
 
     Args:
+        problems: At least one.
         text: The file's text, in which the lines are looked up.
         file: The file's name, for the message.
     """
     placed = sorted(((line_of(text, problem.path), problem) for problem in problems), key=lambda pair: pair[0])
-    if not placed:
-        return
     if len(placed) == 1:
         line, only = placed[0]
-        raise ConfigError(f"{file}, line {line}: `{show_path(only.path)}` {only.says}.", facts=only.facts, fix=only.fix)
-    raise ConfigError(
+        return ConfigError(
+            f"{file}, line {line}: `{show_path(only.path)}` {only.says}.", facts=only.facts, fix=only.fix
+        )
+    return ConfigError(
         f"{file} has {len(placed)} problems.",
         facts=[
             "; ".join((f"line {line}: `{show_path(one.path)}` {one.says}", *one.facts, one.fix)) for line, one in placed
@@ -102,7 +104,7 @@ def _problem(details: ErrorDetails, root: type[BaseModel]) -> Problem:
     if kind == "extra_forbidden":
         return _unknown_key(path, root)
     if kind == "missing":
-        return Problem(path=path, says="is missing", fix=f"add `{path[-1]}` to {_table_of(path)}")
+        return Problem(path=path, says="is missing", fix=_addition(path, root))
     if kind == "literal_error":
         expected = details["ctx"]["expected"].replace("'", "`")
         return Problem(
@@ -111,23 +113,39 @@ def _problem(details: ErrorDetails, root: type[BaseModel]) -> Problem:
             facts=(f"expected: {expected}",),
             fix=f"write {expected}",
         )
-    return _wrong_type(path, kind, details["input"])
+    return _wrong_type(path, kind, details["input"], root)
 
 
-def _wrong_type(path: tuple[str | int, ...], kind: str, value: Any) -> Problem:
+def _wrong_type(path: tuple[str | int, ...], kind: str, value: Any, root: type[BaseModel]) -> Problem:
     expected = _EXPECTED.get(kind, "another value")
     key = next(part for part in reversed(path) if isinstance(part, str))
     fix = f"write {expected} for `{key}`"
-    if kind == "list_type" and isinstance(value, str):
+    if kind == "list_type" and isinstance(value, str) and "@" not in value:  # before an `@` may stand a token
         fix = f"write `{key} = [{json.dumps(value[:80], ensure_ascii=False)}]`"
+    elif path == ("version",):
+        fix = "write `version = 1`"
+    elif expected == "a string" and not isinstance(value, (bool, list, dict)):
+        fix = "put the value into quotes"
     elif expected == "a table":
-        fix = f"write `[{show_path(path)}]` on a line of its own and its keys below it"
+        fix = _table_line(path, root)
     says = f"is {_WORDS.get(type(value), 'a date or time')}"
     return Problem(path=path, says=says, facts=(f"expected: {expected}",), fix=fix)
 
 
-def _table_of(path: Sequence[str | int]) -> str:
-    return f"[{show_path(path[:-1])}]" if len(path) > 1 else "the top of the file"
+def _addition(path: Sequence[str | int], root: type[BaseModel]) -> str:
+    key = str(path[-1])
+    examples = _known_fields(root, path[:-1])[key].examples or []
+    line = f"a line such as `{key} = {json.dumps(examples[0])}`" if examples else f"`{key}`"
+    return f"add {line} " + (f"below [{show_path(path[:-1])}]" if len(path) > 1 else "at the top of the file")
+
+
+def _table_line(path: Sequence[str | int], root: type[BaseModel]) -> str:
+    """The header that a table needs; `source` right below [models] lacks the model's name."""
+    if len(path) == 1 and path[0] in ("models", "sources"):
+        path = (*path, "NAME")
+    elif len(path) == 2 and path[1] in _known_keys(root, path):
+        path = (path[0], "NAME")
+    return f"write `[{show_path(path)}]` on a line of its own and the keys below it"
 
 
 def _unknown_key(path: tuple[str | int, ...], root: type[BaseModel]) -> Problem:
@@ -146,13 +164,20 @@ def _unknown_key(path: tuple[str | int, ...], root: type[BaseModel]) -> Problem:
 
 
 def _known_keys(root: type[BaseModel], path: Sequence[str | int]) -> list[str]:
+    return list(_known_fields(root, path))
+
+
+def _known_fields(root: type[BaseModel], path: Sequence[str | int]) -> dict[str, FieldInfo]:
     """The keys that the table at `path` may have; tables under names are found by their annotation."""
-    table = root
+    fields = _fields(root)
     for part in path:
-        named = {field.alias or name: field for name, field in table.model_fields.items()}
-        if part in named:
-            table = _table_type(named[str(part)].annotation) or table
-    return [field.alias or name for name, field in table.model_fields.items()]
+        table = _table_type(fields[part].annotation) if isinstance(part, str) and part in fields else None
+        fields = _fields(table) if table else fields
+    return fields
+
+
+def _fields(table: type[BaseModel]) -> dict[str, FieldInfo]:
+    return {field.alias or name: field for name, field in table.model_fields.items()}
 
 
 def _table_type(annotation: Any) -> type[BaseModel] | None:

@@ -22,6 +22,7 @@ _DOTTED = rf"{_KEY}(?:[ \t]*\.[ \t]*{_KEY})*"
 _HEADER = re.compile(rf"[ \t]*\[\[?[ \t]*({_DOTTED})[ \t]*\]\]?[ \t]*(?:#.*)?\Z")
 _PAIR = re.compile(rf"[ \t]*({_DOTTED})[ \t]*=")
 _BARE_HEADER = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\Z")
+_NOT_BREAK = re.compile(r"[^\n]")
 _STRINGS = re.compile(
     r"\"\"\"(?:[^\\]|\\.)*?\"\"\"|'''.*?'''|#[^\n]*|\"(?:[^\"\\\n]|\\.)*\"|'[^'\n]*'",
     re.DOTALL,
@@ -40,6 +41,8 @@ def parse_toml(text: str, *, file: str, conflict_fix: str) -> dict[str, Any]:
     """
     try:
         return tomllib.loads(text.removeprefix("\ufeff"))
+    except RecursionError:
+        raise ConfigError(f"{file}: tables or lists are nested too deep.", fix=f"correct {file}") from None
     except tomllib.TOMLDecodeError as error:
         conflict = _CONFLICT.search(text)
         if conflict:
@@ -48,6 +51,8 @@ def parse_toml(text: str, *, file: str, conflict_fix: str) -> dict[str, Any]:
                 f"{file}, line {line}: the file holds conflict markers of a git merge.", fix=conflict_fix
             ) from None
         raise _syntax_error(str(error), text, file=file) from None
+    except ValueError:  # int() reads at most 4300 digits (sys.int_info)
+        raise ConfigError(f"{file}: a number has too many digits.", fix=f"correct {file}") from None
 
 
 def _syntax_error(message: str, text: str, *, file: str) -> ConfigError:
@@ -60,6 +65,18 @@ def _syntax_error(message: str, text: str, *, file: str) -> ConfigError:
         facts=[f"reason: {reason}"],
         fix=f"correct line {line} of {file}",
     )
+
+
+def outline(text: str) -> str:
+    """The text with multi-line strings blanked, every position as before: no line in them looks like a key."""
+    if '"""' not in text and "'''" not in text:
+        return text
+    return _STRINGS.sub(_blank, text)
+
+
+def _blank(match: re.Match[str]) -> str:
+    text = match[0]
+    return _NOT_BREAK.sub(" ", text) if text.startswith(('"""', "'''")) else text
 
 
 def header_path(line: str) -> tuple[str, ...] | None:
@@ -104,7 +121,7 @@ def _common(found: Sequence[str], wanted: Sequence[str]) -> int:
 
 def _key_lines(text: str) -> Iterator[tuple[int, tuple[str, ...]]]:
     table: tuple[str, ...] = ()
-    for number, line in enumerate(_STRINGS.sub(_flatten, text).split("\n"), 1):
+    for number, line in enumerate(outline(text).split("\n"), 1):
         path = header_path(line)
         if path is not None:
             table = path
@@ -114,9 +131,3 @@ def _key_lines(text: str) -> Iterator[tuple[int, tuple[str, ...]]]:
         key = _key_path(pair[1]) if pair else None
         if key is not None:
             yield number, table + key
-
-
-def _flatten(match: re.Match[str]) -> str:
-    """Empty a multi-line string but keep its line breaks, so that no line in it looks like a key."""
-    text = match[0]
-    return '""' + "\n" * text.count("\n") if text.startswith(('"""', "'''")) else text
