@@ -26,6 +26,7 @@ import logging
 import os
 import stat
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -40,6 +41,7 @@ PUBLISHED_DOT_FILES = frozenset({".gitattributes"})
 REMEMBERED_TREES = 64  # commits that stay addressable after their branch moved on
 _HASH_STRIPES = 16
 _BLOCK = 1 << 20  # bytes
+_MTIME_TICK_NS = 20_000_000  # file systems stamp with the kernel's tick: 1 to 10 ms
 
 _log = logging.getLogger(__name__)
 
@@ -177,7 +179,15 @@ class Hashes:
         return next((stored for stored in list(places.values()) if stored.is_current()), None)
 
 
+def _outlive_the_tick(stamp: Stamp) -> None:
+    """Wait until a later write must get another mtime; else it could hide behind this stamp."""
+    age_ns = time.time_ns() - stamp.mtime_ns
+    if 0 <= age_ns < _MTIME_TICK_NS:
+        time.sleep((_MTIME_TICK_NS - age_ns) / 1e9)
+
+
 def _hash(location: str, stamp: Stamp) -> Sha256 | None:
+    _outlive_the_tick(stamp)
     digest, buffer = hashlib.sha256(), bytearray(_BLOCK)
     view = memoryview(buffer)
     try:
