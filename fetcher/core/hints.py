@@ -5,10 +5,13 @@ from collections.abc import Iterable
 
 
 def closest(word: str, words: Iterable[str], *, most: int = 3) -> list[str]:
-    """Up to `most` of `words` that look like `word`, best first."""
+    """Up to `most` of `words` that look like `word`, best first: the same last part, then the alike ones."""
     known = list(words)
-    found = difflib.get_close_matches(word, known, n=most, cutoff=0.6)
-    if found:
-        return found
-    last = word.rpartition("/")[2].lower()
-    return [other for other in known if other.rpartition("/")[2].lower() == last][:most]
+    last = _last(word)
+    same = [other for other in known if _last(other) == last]
+    alike = difflib.get_close_matches(word, known, n=most, cutoff=0.6)
+    return list(dict.fromkeys([*sorted(same, key=len), *alike]))[:most]
+
+
+def _last(path: str) -> str:
+    return path.rpartition("/")[2].lower()

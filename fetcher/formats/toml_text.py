@@ -58,7 +58,7 @@ def parse_toml(text: str, *, file: str, conflict_fix: str) -> dict[str, Any]:
 def _syntax_error(message: str, text: str, *, file: str) -> ConfigError:
     position = _POSITION.search(message)
     reason = message[: position.start()] if position else message
-    line = int(position[1]) if position and position[1] else text.count("\n") + 1
+    line = int(position[1]) if position and position[1] else text.rstrip().count("\n") + 1
     column = f", column {position[2]}" if position and position[2] else ""
     return ConfigError(
         f"{file}, line {line}{column}: this is not TOML.",
