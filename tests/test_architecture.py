@@ -1,0 +1,44 @@
+"""Rules of the house that no linter knows."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+_PACKAGE = Path(__file__).parents[1] / "fetcher"
+_MODULES = sorted(_PACKAGE.rglob("*.py"))
+_LONGEST = 60  # lines of a function, signature and docstring included; the cleanest anchors stay below 77
+
+
+@pytest.mark.parametrize("module", _MODULES, ids=lambda path: str(path.relative_to(_PACKAGE)))
+def test_a_module_says_what_it_is_for(module: Path) -> None:
+    """A stranger opens a file and must know in one line whether it is the right one."""
+    assert ast.get_docstring(ast.parse(module.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("module", _MODULES, ids=lambda path: str(path.relative_to(_PACKAGE)))
+def test_functions_are_short(module: Path) -> None:
+    """A function does one thing; commands, whose parameters are their documentation, count from their body."""
+    long = []
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef) and node.end_lineno is not None:
+            first = node.body[0].lineno if module.parent.name == "cli" else node.lineno
+            if node.end_lineno - first + 1 > _LONGEST:
+                long.append(node.name)
+    assert long == []
+
+
+def test_the_environment_is_read_in_few_places() -> None:
+    """Settings are built once; a variable that acts at a distance cannot be found."""
+    readers = {str(path.relative_to(_PACKAGE)) for path in _MODULES if "os.environ" in path.read_text(encoding="utf-8")}
+    assert readers <= {"project.py", "cli/common.py", "cli/demo.py", "cli/starting.py"}
+
+
+def test_only_render_prints() -> None:
+    """Data to stdout, people's text to stderr: one module knows."""
+    printers = set()
+    for path in _MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
+                printers.add(str(path.relative_to(_PACKAGE)))
+    assert printers == {"cli/render.py"}
