@@ -16,7 +16,7 @@ import secrets
 import uuid
 from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from fetcher.serve import protocol
 from fetcher.serve.protocol import Answer, Request, UnsatisfiableRangeError
@@ -89,7 +89,7 @@ def credentials_of(request: Request) -> list[str]:
     except CookieError:
         cookie = None
     if cookie:
-        found.append(cookie.value)
+        found += [cookie.value, unquote(cookie.value)]
     return found
 
 

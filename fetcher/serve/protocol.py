@@ -29,9 +29,9 @@ REPOSITORY_NOT_FOUND = 10010205001
 BAD_TOKEN = 10010103009
 
 _LFS_OBJECT = re.compile(r"/lfs-objects/([0-9a-f]{2})/([0-9a-f]{2})/([0-9a-f]{60})\Z")
-_BOUNDED_RANGE = re.compile(r"bytes=(\d{1,18})-(\d{1,18})\Z")
-_OPEN_RANGE = re.compile(r"bytes=(\d{1,18})-\Z")
-_SUFFIX_RANGE = re.compile(r"bytes=-(\d{1,18})\Z")
+_BOUNDED_RANGE = re.compile(r"bytes=([0-9]{1,18})-([0-9]{1,18})\Z")
+_OPEN_RANGE = re.compile(r"bytes=([0-9]{1,18})-\Z")
+_SUFFIX_RANGE = re.compile(r"bytes=-([0-9]{1,18})\Z")
 
 
 # Questions
@@ -217,7 +217,10 @@ def _number(query: Mapping[str, str], name: str, default: int) -> int:
 
 
 def _token_in(body: bytes) -> str:
-    said = json.loads(body)
+    try:
+        said = json.loads(body)
+    except RecursionError:
+        raise ValueError("the JSON is nested too deeply") from None
     token = said.get("AccessToken") if isinstance(said, dict) else None
     if not isinstance(token, str):
         raise ValueError("AccessToken must be a text")  # noqa: TRY004 - it is the request that is wrong
