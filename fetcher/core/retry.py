@@ -1,15 +1,22 @@
-"""When to try again: the one schedule of waits.  Pure; the clock and the dice are the caller's.
+"""When to try again, and whom: the one schedule of waits.  Pure; the clock and the dice are the caller's.
 
-Not in here: what counts as transient (SourceError says so), and what a failed try costs
-(transfer.py starts counting anew whenever a try brought bytes).
+Not in here: what counts as transient (SourceError says so).
 
 Promises, held by tests/core/test_retry.py:
   * waits grow, never beyond the cap, and never below half of what the schedule says, so
     that many clients neither march in step nor come back at once;
-  * a server's Retry-After is waited for in full, up to its own cap, and spread upwards.
+  * a server's Retry-After is waited for in full, up to its own cap, and spread upwards;
+  * a try that brought bytes starts the count anew, so a link that is cut again and again ends;
+  * whatever candidates do, the tries end.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from fetcher.core.interfaces import Candidate
+from fetcher.errors import FetcherError, IntegrityError, SourceError
+
+ENOUGH_TO_GO_ON = 256 << 10  # bytes; a try that brought so much is followed by the next at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,3 +62,84 @@ class RetrySchedule:
 
 
 NEVER_AGAIN = RetrySchedule(attempts=1)
+
+
+@dataclass(slots=True)
+class _Standing:
+    """How one candidate has done so far."""
+
+    candidate: Candidate
+    failures: int = 0  # in a row, without bytes in between
+    suspicions: int = 0  # times that a whole with bytes of this one was wrong
+    dropped: bool = False
+    error: FetcherError | None = None
+
+
+class Tries:
+    """Which candidate to ask next for a digest, how long to wait first, and when to give up.
+
+    A candidate that served wrong bytes or that has nothing is asked no more.  One that
+    fails twice in a row without bringing bytes stands back behind the others.
+    """
+
+    def __init__(self, candidates: Sequence[Candidate], schedule: RetrySchedule) -> None:
+        self._standings = [_Standing(candidate) for candidate in candidates]
+        self._schedule = schedule
+
+    def best(self) -> Candidate | None:
+        """Whom to ask next; None when all are given up."""
+        standing = self._best()
+        return standing.candidate if standing else None
+
+    def failed(self, candidate: Candidate, error: FetcherError, *, progress: int, jitter: float) -> float:
+        """Take note of a try that ended in an error.
+
+        Args:
+            progress: Bytes that the try brought all the same.
+            jitter: A throw of the dice, 0 to 1.
+
+        Returns:
+            Seconds to wait before the next try, whoever is asked then.
+        """
+        standing = self._of(candidate)
+        standing.error = error
+        if not isinstance(error, SourceError) or not error.transient:
+            standing.dropped = True
+            return 0.0
+        standing.failures = 1 if progress > 0 else standing.failures + 1
+        if progress >= ENOUGH_TO_GO_ON and error.retry_after_s is None:
+            standing.failures = 0
+            return 0.0
+        delay = self._schedule.delay_s(standing.failures, retry_after_s=error.retry_after_s, jitter=jitter)
+        standing.dropped = delay is None
+        following = self._best()
+        if delay is None or following is None or (following is not standing and following.failures == 0):
+            return 0.0
+        return delay
+
+    def suspect(self, givers: Sequence[Candidate], error: IntegrityError) -> None:
+        """Take note that bytes of several givers, or of an earlier run too, were wrong together.
+
+        Nobody is proven guilty; the second suspicion drops a candidate.
+        """
+        for giver in givers:
+            standing = self._of(giver)
+            standing.error = error
+            standing.suspicions += 1
+            standing.dropped = standing.dropped or standing.suspicions > 1
+
+    def error(self, label: str) -> FetcherError:
+        """Why all were given up: wrong bytes weigh most, then what the first candidate said."""
+        errors = [standing.error for standing in self._standings if standing.error is not None]
+        if not errors:
+            return SourceError(f"There is no source for {label}.", fix="run `fetcher lock` to pin one")
+        first = next((error for error in errors if isinstance(error, IntegrityError)), errors[0])
+        others = [f"also tried: {error.what}" for error in errors if error is not first]
+        return type(first)(first.what, facts=[*first.facts, *others], fix=first.fix) if others else first
+
+    def _best(self) -> _Standing | None:
+        left = [standing for standing in self._standings if not standing.dropped]
+        return min(left, key=lambda standing: standing.failures // 2, default=None)
+
+    def _of(self, candidate: Candidate) -> _Standing:
+        return next(standing for standing in self._standings if standing.candidate is candidate)

@@ -206,10 +206,7 @@ class Partial:
             found = Sha256(self._whole.hexdigest())
             if found != self.sha256:
                 self.restart()
-                raise IntegrityError(
-                    "The bytes received are not those of the lock.",
-                    facts=[f"locked: sha256 {self.sha256}", f"received: sha256 {found}"],
-                )
+                raise wrong_bytes(self.sha256, found)
             if self._claim is None or not self._claim.is_held():
                 raise BusyError(
                     "Another fetcher has taken over this download.",
@@ -356,6 +353,14 @@ class Partial:
             if descriptor >= 0:
                 os.close(descriptor)
         self._data = self._journal = -1
+
+
+def wrong_bytes(locked: Sha256, received: Sha256) -> IntegrityError:
+    """The error of a whole with another sha256."""
+    return IntegrityError(
+        "The bytes received are not those of the lock.",
+        facts=[f"locked: sha256 {locked}", f"received: sha256 {received}"],
+    )
 
 
 def recorded_size(folder: Path) -> int:
