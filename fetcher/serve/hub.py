@@ -65,7 +65,8 @@ class LoggedRequest:
     range: str | None = None
 
     def __str__(self) -> str:
-        shown = _AUTH_KEY.sub(r"\1...", self.path)
+        shown = "".join(char if char.isprintable() else f"%{ord(char):02X}" for char in self.path)
+        shown = _AUTH_KEY.sub(r"\1...", shown)
         return f"{self.method} {shown} {self.status} {self.sent}"
 
 
@@ -340,6 +341,14 @@ class _Handler(BaseHTTPRequestHandler):
             self._sent = file.tell() - part.start
         if self._sent != length:  # the file became shorter: the promised length cannot be kept
             self.close_connection = True
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """The refusal of what is no request to this hub: a status, no page; ends the connection."""
+        self.close_connection = True
+        self.request_version = self.protocol_version  # what could not be parsed counts as HTTP/0.9
+        self._head(Answer(status=int(code), headers=(("Connection", "close"),)), 0)
+        if self.server.access_log:
+            self.server.access_log(f"{self.client_address[0]} refused {int(code)}")
 
     def log_message(self, format: str, *args: Any) -> None:
         _log.debug("%s: %s", self.client_address[0], format % args)
