@@ -21,6 +21,7 @@ from fetcher.core.lock import Lock, LockedModel, Staleness, staleness
 from fetcher.core.lockdiff import ModelChange, compare_locks
 from fetcher.core.manifest import Manifest
 from fetcher.core.plan import Plan, Wanted, wanted_files
+from fetcher.core.retry import RetrySchedule
 from fetcher.disk.atomic import write_atomic
 from fetcher.disk.claim import claim
 from fetcher.disk.scan import Scan
@@ -36,6 +37,8 @@ from fetcher.transfer import Job, TransferSettings, require_space, run_transfer
 
 MANIFEST = "models.toml"
 _DEFAULT_JOBS = 8  # files at a time; as the official hub clients
+_DEFAULT_IDLE_S = 60.0
+_DEFAULT_RETRIES = 6
 _DEFAULT_WAIT_S = 600.0  # another sync of a large model may well take that long
 
 
@@ -49,6 +52,8 @@ class Settings:
         jobs: Files fetched at a time.
         wait_s: Seconds to wait for another fetcher.
         keep_going: Go on with the other files when one fails.
+        idle_timeout_s: Seconds without a byte after which a connection is given up.
+        retries: Tries in a row that may fail before a source is given up.
     """
 
     store: Path
@@ -57,6 +62,8 @@ class Settings:
     jobs: int = _DEFAULT_JOBS
     wait_s: float = _DEFAULT_WAIT_S
     keep_going: bool = False
+    idle_timeout_s: float = _DEFAULT_IDLE_S
+    retries: int = _DEFAULT_RETRIES
 
     @classmethod
     def of(
@@ -80,6 +87,8 @@ class Settings:
             jobs=jobs or _positive(environment, "FETCHER_JOBS", _DEFAULT_JOBS),
             wait_s=_DEFAULT_WAIT_S if wait_s is None else wait_s,
             keep_going=keep_going,
+            idle_timeout_s=_positive_number(environment, "FETCHER_IDLE_TIMEOUT", _DEFAULT_IDLE_S),
+            retries=_positive(environment, "FETCHER_RETRIES", _DEFAULT_RETRIES),
         )
 
 
@@ -332,7 +341,12 @@ class Project:
         staging = self._staging()
         jobs = [Job(request=request, store=staging.store_for(item)) for request, item in wanted]
         require_space(jobs)
-        settings = TransferSettings(jobs=self.settings.jobs)
+        settings = TransferSettings(
+            jobs=self.settings.jobs,
+            idle_timeout_s=self.settings.idle_timeout_s,
+            retry=RetrySchedule(attempts=self.settings.retries),
+            stop_at_failure=not self.settings.keep_going,
+        )
         outcomes = run_transfer(jobs, settings=settings, events=self.events, stop=self.stop)
         return {outcome.request.sha256: outcome.error for outcome in outcomes if outcome.error}
 
@@ -405,3 +419,16 @@ def _positive(environment: Mapping[str, str], name: str, default: int) -> int:
             f"{name} must be a whole number above 0, got {text!r}.", fix=f"set {name}={default} or unset it"
         )
     return int(text)
+
+
+def _positive_number(environment: Mapping[str, str], name: str, default: float) -> float:
+    text = environment.get(name)
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise ConfigError(f"{name} must be a number above 0, got {text!r}.", fix=f"set {name}={default:g} or unset it")
+    return value
