@@ -246,18 +246,17 @@ def _split(text: str) -> tuple[str, dict[str, str], str]:
         for match in _HEADER_LINE.finditer(shape)
         if (path := header_path(match[0]))
     ]
-    ends = [start for start, _ in starts[1:]] + [len(text)]
+    ends = [*(start for start, _ in starts), len(text)][1:]
     sections: dict[str, str] = {}
-    foreign: list[str] = []
+    foreign = ""
     for (start, path), end in zip(starts, ends, strict=True):
-        piece = text[start:end].strip("\n")
+        piece = text[start:end]
         if path[0] != "models":
-            foreign.append(piece)
+            foreign += piece
         elif len(path) > 1:
-            name = path[1]
-            sections[name] = f"{sections[name]}\n\n{piece}" if name in sections else piece
+            sections[path[1]] = sections.get(path[1], "") + piece
     head = text[: starts[0][0]] if starts else text
-    return head.strip("\n"), sections, "\n\n".join(foreign)
+    return head.strip("\n"), {name: pieces.strip("\n") for name, pieces in sections.items()}, foreign.strip("\n")
 
 
 def _with_comments(text: str, start: int) -> int:
