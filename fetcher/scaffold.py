@@ -52,7 +52,8 @@ def write_scaffold(folder: Path, *, manifest: str) -> Scaffold:
     path = folder / manifest
     if os.path.lexists(path):
         raise BlockedError(f"{manifest} exists already; it was left as it is.", fix=f"edit {path}")
-    made, extended = [manifest], []
+    made: list[str] = [manifest]
+    extended: list[str] = []
     with disk_errors(folder / ".fetcher"):
         make_state_folder(folder / ".fetcher")
     write_atomic(folder / ".fetcher" / "models.schema.json", schema_text("models").encode("utf-8"))

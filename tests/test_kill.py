@@ -6,7 +6,6 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-
 from tests.cli.command import desk
 from tests.hub.faults import OBJECT, FaultProxy, Rule, Slow
 from tests.hub.publish import MIB, Publisher

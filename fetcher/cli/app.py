@@ -14,7 +14,10 @@ from fetcher.cli import locking, looking, render, starting, syncing
 from fetcher.cli.common import Directory, ManifestName, Quiet, Verbose, remember_common
 from fetcher.errors import FetcherError, InterruptedRun, TerminatedRun
 
-_EPILOG = "Exit codes: 0 done, 1 a check found a difference, 2 usage, 4 integrity, 5 unreachable, 6 not authorised, 7 not found, 9 would touch your file, 10 busy, 11 disk, 12 offline."
+_EPILOG = (
+    "Exit codes: 0 done, 1 a check found a difference, 2 usage, 3 partial, 4 integrity, 5 unreachable, "
+    "6 not authorised, 7 not found, 9 would touch your file, 10 busy, 11 disk, 12 offline."
+)
 
 app = typer.Typer(
     name="fetcher",

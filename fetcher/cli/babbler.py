@@ -10,6 +10,7 @@ import json
 import math
 import struct
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import fetcher.errors
@@ -29,7 +30,7 @@ def write_model(folder: Path, *, smoothing: float) -> None:
     """
     text = "".join(c for c in Path(fetcher.errors.__file__).read_text(encoding="utf-8") if c in VOCABULARY)
     codes = [VOCABULARY.index(c) for c in text]
-    bigram = _log_probabilities(_counts([a * _SIZE + b for a, b in zip(codes, codes[1:], strict=False)], 2), 1.0)
+    bigram = _log_probabilities(_counts([a * _SIZE + b for a, b in pairwise(codes)], 2), 1.0)
     triples = [(a * _SIZE + b) * _SIZE + c for a, b, c in zip(codes, codes[1:], codes[2:], strict=False)]
     trigram = _log_probabilities(_counts(triples, 3), smoothing)
     folder.mkdir(parents=True)

@@ -44,16 +44,17 @@ def remember_common(
 ) -> Common:
     """Combine options before the command with those after it; the latter win."""
     before = ctx.obj if isinstance(ctx.obj, Common) else Common()
-    ctx.obj = Common(
+    common = Common(
         directory=directory or before.directory,
         manifest=manifest or before.manifest,
         quiet=quiet or before.quiet,
         verbose=max(verbose, before.verbose),
     )
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", force=True)
-    logging.getLogger("fetcher").setLevel(_level(ctx.obj.verbose))
-    render.set_quiet(ctx.obj.quiet)
-    return ctx.obj
+    logging.getLogger("fetcher").setLevel(_level(common.verbose))
+    render.set_quiet(common.quiet)
+    ctx.obj = common
+    return common
 
 
 def folder_of(common: Common) -> Path:

@@ -14,7 +14,7 @@ from pathlib import Path
 from fetcher.cli import render
 from fetcher.cli.babbler import TRIGRAM_SHARD, babble, write_model
 from fetcher.errors import BlockedError, FetcherError
-from fetcher.serve import Hub
+from fetcher.serve.hub import Hub
 
 _REPOSITORY = "demo/babbler"
 _MANIFEST = """\

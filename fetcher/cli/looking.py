@@ -102,8 +102,8 @@ def _tell_status(project: Project, stale: Sequence[Staleness], survey: Survey | 
         return
     if stale:
         render.out(f"{project.lock_path.name}: stale; run `fetcher lock`")
-        for item in stale:
-            render.out(f"  {item}")
+        for difference in stale:
+            render.out(f"  {difference}")
     for name in survey.models:
         render.out(_status_line(name, survey))
     for blocked in survey.plan.blocked:

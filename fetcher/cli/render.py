@@ -19,7 +19,7 @@ _LISTED = 20  # lines of one list, before "and N more"
 _quiet = False
 
 
-def set_quiet(quiet: bool) -> None:  # noqa: FBT001 - a flag of the command line, kept here
+def set_quiet(quiet: bool) -> None:
     """Whether people's text is left out; errors and data never are."""
     global _quiet
     _quiet = quiet

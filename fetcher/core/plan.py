@@ -162,8 +162,9 @@ class Plan:
         facts = [f"missing: {wanted.label} ({wanted.size} bytes)" for wanted in self.fetch[:10]]
         if len(self.fetch) > len(facts):
             facts.append(f"and {len(self.fetch) - len(facts)} more")
+        many = "1 file is" if len(self.fetch) == 1 else f"{len(self.fetch)} files are"
         raise OfflineError(
-            f"{len(self.fetch)} {'file is' if len(self.fetch) == 1 else 'files are'} not on this machine, and the network is not to be used.",
+            f"{many} not on this machine, and the network is not to be used.",
             facts=facts,
             fix="run `fetcher sync` once without --offline",
         )
@@ -179,7 +180,7 @@ def wanted_files(models: Iterable[LockedModel], targets: Mapping[str, str]) -> l
     Raises:
         ConfigError: Two models own the same file.
     """
-    found = []
+    found: list[Wanted] = []
     for model in models:
         target = targets[model.name].rstrip("/")
         base = "" if target == "." else f"{target}/"

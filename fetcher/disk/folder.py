@@ -86,9 +86,9 @@ class Folder:
         """Rename within this directory, over what stands there."""
         os.replace(self._name(old), self._name(new), src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
 
-    def move_out(self, name: str, to: "Folder", new: str) -> None:
-        """Rename into another directory of the same file system."""
-        os.rename(self._name(name), to._name(new), src_dir_fd=self._descriptor, dst_dir_fd=to._descriptor)
+    def take_in(self, name: str, source: "Folder", old: str) -> None:
+        """Rename into this directory, from another one of the same file system."""
+        os.rename(source._name(old), self._name(name), src_dir_fd=source._descriptor, dst_dir_fd=self._descriptor)  # noqa: SLF001 - its own kind
 
     def unlink(self, name: str) -> None:
         """Remove a name; a missing one is fine."""

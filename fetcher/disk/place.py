@@ -18,7 +18,7 @@ import secrets
 import stat
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,12 +99,12 @@ class Placer:
                     name = kept.name if trash.lstat(kept.name) is None else f"{kept.name}.{secrets.token_hex(3)}"
                     kept = kept.with_name(name)
                     try:
-                        folder.move_out(path.name, trash, name)
+                        trash.take_in(name, folder, path.name)
                     except OSError as error:
                         if error.errno != errno.EXDEV:
                             raise
                         kept = path.with_name(f"{path.name}.fetcher-aside-{self._stamp}")
-                        folder.move_out(path.name, folder, kept.name)
+                        folder.replace(path.name, kept.name)
             self._touched.add(path.parent)
         return kept
 
@@ -129,9 +129,12 @@ class Placer:
     def flush(self) -> None:
         """Make the names that were changed durable."""
         for path in sorted(self._touched):
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError), disk_errors(path):
-                with Folder.at(path) as folder:
-                    folder.flush()
+            with (
+                contextlib.suppress(FileNotFoundError, NotADirectoryError),
+                disk_errors(path),
+                Folder.at(path) as folder,
+            ):
+                folder.flush()
         self._touched.clear()
 
     def _remove_empty(self, spot: str) -> None:
@@ -151,7 +154,7 @@ class Placer:
         return Spot(base=Path(spot.removesuffix(path)), parts=parts, name=name)
 
     @contextlib.contextmanager
-    def _folder(self, spot: Spot, wanted: Wanted) -> Iterable[Folder]:  # type: ignore[misc]
+    def _folder(self, spot: Spot, wanted: Wanted) -> Iterator[Folder]:
         made: list[str] = []
         spot.base.mkdir(parents=True, exist_ok=True)
         try:
