@@ -338,8 +338,9 @@ class Repository:
 
     def _tree(self, folder: str) -> Tree:
         hashes, found = self._library.hashes, {}
-        for path in sorted(_walk(folder)):
-            location = self._library.inside(os.path.join(folder, path))
+        for path, is_link in sorted(_walk(folder)):
+            place = os.path.join(folder, path)
+            location = self._library.inside(place) if is_link else place
             stored = hashes.file(path, location) if location else None
             if stored:
                 found[path] = stored
@@ -354,8 +355,8 @@ def _commit_of(files: Mapping[str, StoredFile]) -> Commit:
     return Commit(hashlib.sha256(lines.encode()).hexdigest()[:40])
 
 
-def _walk(folder: str) -> Iterator[str]:
-    """Paths of the published files, in no order; links to folders are not followed."""
+def _walk(folder: str) -> Iterator[tuple[str, bool]]:
+    """Published files in no order, and whether each is a link; links to folders are not followed."""
     pending = [""]
     while pending:
         prefix = pending.pop()
@@ -370,7 +371,7 @@ def _walk(folder: str) -> Iterator[str]:
                 if _is_published_folder(entry.name):
                     pending.append(f"{path}/")
             elif _is_published_name(entry.name) and entry.is_file():
-                yield path
+                yield path, entry.is_symlink()
 
 
 def _folders(parent: str) -> list[str]:

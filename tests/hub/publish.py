@@ -18,7 +18,8 @@ REVISIONS = ".fetcher-revisions"
 
 def content(path: str, size: int, *, seed: int = 0) -> bytes:
     """`size` bytes that look random and are the same for the same arguments."""
-    return random.Random(f"{seed} {path} {size}").randbytes(size)
+    source = random.Random(f"{seed} {path} {size}")
+    return b"".join(source.randbytes(min(MIB, size - start)) for start in range(0, size, MIB))
 
 
 def write_tree(folder: Path, tree: Mapping[str, bytes | int], *, seed: int = 0) -> dict[str, bytes]:
