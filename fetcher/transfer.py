@@ -450,6 +450,9 @@ class _Fetch:
             if self._tries.best() is not None:
                 self._run.events.retrying(self._request, reason=error.what, delay_s=wait_s)
                 self._run.pause(wait_s)
+        finally:
+            if self._sink.have > before and not any(known is candidate for known in self._givers):
+                self._givers.append(candidate)
 
     def _receive(self, candidate: Candidate) -> None:
         """Fetch the first gap from one candidate, in as many replies as it cares to give."""
@@ -463,7 +466,6 @@ class _Fetch:
             wanted = download.wanted
             with source.open(candidate.address, wanted.start, wanted.stop) as body, self._run.line(body) as line:
                 need = wanted.stop - download.answer(body.head)
-                self._note(candidate)
                 while need and (count := self._take(body, line, download, need)):
                     need -= count
                 if need:
@@ -494,10 +496,6 @@ class _Fetch:
                 self._sink.put(piece.offset, buffer[piece.drop : piece.drop + piece.keep])
                 self._run.events.bytes_received(self._request, piece.keep)
         return filled
-
-    def _note(self, giver: Candidate) -> None:
-        if not any(known is giver for known in self._givers):
-            self._givers.append(giver)
 
 
 def _key(job: Job) -> tuple[Sha256, str]:
