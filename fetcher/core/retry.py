@@ -61,9 +61,6 @@ class RetrySchedule:
         return min(wait, self.cap_s)
 
 
-NEVER_AGAIN = RetrySchedule(attempts=1)
-
-
 @dataclass(slots=True)
 class _Standing:
     """How one candidate has done so far."""

@@ -4,7 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fetcher.core.retry import NEVER_AGAIN, RetrySchedule
+from fetcher.core.digest import EMPTY_SHA256
+from fetcher.core.interfaces import Candidate
+from fetcher.core.retry import ENOUGH_TO_GO_ON, RetrySchedule, Tries
+from fetcher.errors import FetcherError, IntegrityError, NotFoundError, SourceError
+from tests.scripted import ScriptedSource
 
 SCHEDULE = RetrySchedule(attempts=6, base_s=1.0, factor=2.0, cap_s=5.0, retry_after_cap_s=60.0)
 
@@ -43,11 +47,6 @@ def test_retry_after_does_not_prolong_the_tries() -> None:
     assert SCHEDULE.delay_s(6, retry_after_s=1.0, jitter=0.0) is None
 
 
-def test_a_schedule_of_one_attempt_never_tries_again() -> None:
-    """Used where another try is somebody else's decision."""
-    assert NEVER_AGAIN.delay_s(1, retry_after_s=None, jitter=0.5) is None
-
-
 @given(
     attempt=st.integers(1, 10_000),
     jitter=st.floats(0, 1),
@@ -59,3 +58,86 @@ def test_a_wait_is_always_between_zero_and_the_caps(attempt: int, jitter: float,
     wait = schedule.delay_s(attempt, retry_after_s=asked, jitter=jitter)
     assert wait is not None
     assert 0 < wait <= max(schedule.cap_s, 1.1 * schedule.retry_after_cap_s)
+
+
+# candidates
+
+
+def candidates(count: int) -> list[Candidate]:
+    data = ScriptedSource(files={})
+    return [data.candidate(f"f{i}", size=1, sha256=EMPTY_SHA256) for i in range(count)]
+
+
+def cut(**more: float) -> SourceError:
+    return SourceError("cut.", transient=True, **more)
+
+
+def test_a_candidate_is_asked_again_until_its_tries_are_used_up() -> None:
+    """With one source there is no choice but patience, and it must end."""
+    (only,) = candidates(1)
+    tries = Tries([only], RetrySchedule(attempts=3, base_s=1.0))
+    waits = []
+    while tries.best() is not None:
+        waits.append(tries.failed(only, cut(), progress=0, jitter=1.0))
+    assert waits == [1.0, 2.0, 0.0]
+    assert tries.error("m/f").what == "cut."
+
+
+def test_progress_starts_the_count_anew() -> None:
+    """A link that is cut every megabyte has as many tries as it needs; a little progress still waits."""
+    (only,) = candidates(1)
+    tries = Tries([only], RetrySchedule(attempts=2, base_s=1.0))
+    assert [tries.failed(only, cut(), progress=10, jitter=1.0) for _ in range(50)] == [1.0] * 50
+    assert [tries.failed(only, cut(), progress=ENOUGH_TO_GO_ON, jitter=1.0) for _ in range(50)] == [0.0] * 50
+    assert tries.best() is only
+
+
+def test_retry_after_is_honoured_even_after_progress() -> None:
+    """The server asked for quiet; that the last try brought bytes does not matter."""
+    (only,) = candidates(1)
+    tries = Tries([only], RetrySchedule())
+    assert tries.failed(only, cut(retry_after_s=9.0), progress=1 << 30, jitter=0.0) == 9.0
+
+
+def test_after_two_failures_in_a_row_the_next_candidate_is_asked_at_once() -> None:
+    """A mirror that is up must not wait for the schedule of one that is down."""
+    first, second = candidates(2)
+    tries = Tries([first, second], RetrySchedule(base_s=1.0))
+    assert tries.failed(first, cut(), progress=0, jitter=1.0) == 1.0
+    assert tries.best() is first
+    assert tries.failed(first, cut(), progress=0, jitter=1.0) == 0.0
+    assert tries.best() is second
+
+
+def test_two_suspicions_drop_a_candidate_one_does_not() -> None:
+    """Bytes of several givers were wrong together; the honest one is in the second round alone."""
+    first, second = candidates(2)
+    tries = Tries([first, second], RetrySchedule())
+    wrong = IntegrityError("wrong.")
+    tries.suspect([first, second], wrong)
+    assert tries.best() is first
+    tries.suspect([first], wrong)
+    assert tries.best() is second
+
+
+@given(
+    count=st.integers(1, 4),
+    events=st.lists(
+        st.tuples(st.sampled_from(["cut", "gone", "wrong", "suspect"]), st.integers(0, 3)), min_size=100, max_size=100
+    ),
+)
+def test_without_progress_the_tries_end(count: int, events: list[tuple[str, int]]) -> None:
+    """Whatever fails in whatever order, every candidate is given up after finitely many tries."""
+    known = candidates(count)
+    tries = Tries(known, RetrySchedule(attempts=5))
+    for kind, also in events:
+        best = tries.best()
+        if best is None:
+            break
+        if kind == "suspect":
+            tries.suspect(list({id(c): c for c in (best, known[also % count])}.values()), IntegrityError("wrong."))
+        else:
+            error = {"cut": cut(), "gone": NotFoundError("gone."), "wrong": IntegrityError("wrong.")}[kind]
+            tries.failed(best, error, progress=0, jitter=0.5)
+    assert tries.best() is None
+    assert isinstance(tries.error("m/f"), FetcherError)
