@@ -273,9 +273,10 @@ class Project:
         models, wanted = self._wanted(lock, choice)
         place = self._workplace()
         scan = place.look_closely(wanted, models=self._leftover_scope(choice, models))
+        plan = place.plan(wanted, scan.local)
         if self.state.exists():
-            place.remember(scan)
-        return Survey(wanted=tuple(wanted), models=models, scan=scan, plan=place.plan(wanted, scan.local))
+            place.remember(scan, plan)
+        return Survey(wanted=tuple(wanted), models=models, scan=scan, plan=plan)
 
     def forced(self, survey: Survey) -> Survey:
         """The survey whose plan moves aside what is in the way."""
@@ -287,7 +288,7 @@ class Project:
 
     def remember(self, survey: Survey) -> None:
         """Save what the look found out, so that it need not be hashed again."""
-        self._workplace().remember(survey.scan)
+        self._workplace().remember(survey.scan, survey.plan)
 
     def prove_stored(self, survey: Survey) -> Survey:
         """Prove the objects that would be placed; the plan fetches those that are damaged."""
@@ -345,7 +346,7 @@ class Project:
             jobs=self.settings.jobs,
             idle_timeout_s=self.settings.idle_timeout_s,
             retry=RetrySchedule(attempts=self.settings.retries),
-            stop_at_failure=not self.settings.keep_going,
+            # stop_at_failure=not self.settings.keep_going,
         )
         outcomes = run_transfer(jobs, settings=settings, events=self.events, stop=self.stop)
         return {outcome.request.sha256: outcome.error for outcome in outcomes if outcome.error}

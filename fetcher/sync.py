@@ -88,10 +88,14 @@ class Workplace:
             return plan
         return fetch_again(plan, self._staging.stored(plan.place))
 
-    def remember(self, scan: Scan) -> None:
-        """Save what a look has found out, if that is more than the index knew."""
-        if scan.rows != self._index.rows():
-            self._save(scan.rows, self._index.folders())
+    def remember(self, scan: Scan, plan: Plan) -> None:
+        """Save what a look has found out, if that is more than the index knew.
+
+        What was edited since and is no longer wanted is the user's from here on.
+        """
+        rows = rows_after(scan.rows, [], (item.spot for item in plan.left))
+        if rows != self._index.rows():
+            self._save(rows, self._index.folders())
 
     def carry_out(self, plan: Plan, scan: Scan, fetch: Fetch, requests: Callable[[Wanted], FetchRequest]) -> Report:
         """Fetch, place, remove, and keep the index.
@@ -111,7 +115,8 @@ class Workplace:
             left = self._remove(plan, scan, placer, removed)
         finally:
             placer.flush()
-            self._save(rows_after(scan.rows, placed, removed), placer.folders)
+            gone = (*removed, *(item.spot for item in plan.left))
+            self._save(rows_after(scan.rows, placed, gone), placer.folders)
         self._staging.release(done)
         return Report(
             kept=len(plan.keep),

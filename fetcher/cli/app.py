@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from types import FrameType
+from typing import Annotated
 
 import typer
 
@@ -30,6 +31,12 @@ app = typer.Typer(
 )
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        render.version()
+        raise typer.Exit
+
+
 @app.callback()
 def main(
     ctx: typer.Context,
@@ -37,12 +44,11 @@ def main(
     manifest: ManifestName = None,
     quiet: Quiet = False,
     verbose: Verbose = 0,
-    version: bool = typer.Option(False, "--version", "-V", help="Print the version and exit.", is_eager=True),
+    version: Annotated[
+        bool, typer.Option("--version", "-V", help="Print the version and exit.", is_eager=True, callback=_version)
+    ] = False,
 ) -> None:
     """Declares, locks and syncs the model files of a repository."""
-    if version:
-        render.version()
-        raise typer.Exit
     remember_common(ctx, directory, manifest, quiet, verbose)
 
 

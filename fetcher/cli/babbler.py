@@ -54,14 +54,14 @@ def babble(folder: Path, *, seed: str, length: int) -> str:
     return text
 
 
-def _counts(indexes: list[int], order: int) -> array.array[float]:
+def _counts(indexes: list[int], order: int) -> "array.array[float]":
     counts = array.array("f", bytes(4 * _SIZE**order))
     for index in indexes:
         counts[index] += 1
     return counts
 
 
-def _log_probabilities(counts: array.array[float], smoothing: float) -> array.array[float]:
+def _log_probabilities(counts: "array.array[float]", smoothing: float) -> "array.array[float]":
     result = array.array("f")
     for begin in range(0, len(counts), _SIZE):
         row = counts[begin : begin + _SIZE]
@@ -70,7 +70,7 @@ def _log_probabilities(counts: array.array[float], smoothing: float) -> array.ar
     return result
 
 
-def _write_shard(path: Path, name: str, values: array.array[float], shape: list[int]) -> None:
+def _write_shard(path: Path, name: str, values: "array.array[float]", shape: list[int]) -> None:
     if sys.byteorder == "big":
         values = values[:]
         values.byteswap()  # safetensors is little-endian
@@ -79,7 +79,7 @@ def _write_shard(path: Path, name: str, values: array.array[float], shape: list[
     path.write_bytes(struct.pack("<Q", len(header)) + header + values.tobytes())
 
 
-def _read_shard(path: Path) -> array.array[float]:
+def _read_shard(path: Path) -> "array.array[float]":
     content = path.read_bytes()
     (length,) = struct.unpack_from("<Q", content)
     values = array.array("f", content[8 + length :])
@@ -92,7 +92,7 @@ def _write_json(path: Path, content: object) -> None:
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def _draw(row: array.array[float], seed: str) -> int:
+def _draw(row: "array.array[float]", seed: str) -> int:
     """Draw by the row's probabilities; the same seed gives the same character."""
     point = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big") / 2**64
     for code, value in enumerate(row):

@@ -54,7 +54,7 @@ class _Demo:
     def run(self) -> None:
         """All steps; the hub lives as long as they do."""
         render.say("A small language model is trained and published by an embedded hub.")
-        write_model(self._published, smoothing=0.01)
+        write_model(self._published, smoothing=0.0005)
         self._project.mkdir()
         with Hub(self._published.parents[1]) as hub:
             self._environment = {
@@ -95,7 +95,7 @@ class _Demo:
 
     def _upgrade(self) -> None:
         shutil.rmtree(self._published)
-        write_model(self._published, smoothing=0.02)
+        write_model(self._published, smoothing=0.001)
         self._type("lock", "--check", told="The hub gets a new revision. The lock still holds the old one:")
         self._type("lock", "--upgrade")
         self._type("sync", told="Only the shard that changed is fetched:")

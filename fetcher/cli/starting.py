@@ -83,7 +83,7 @@ def serve(
     verbose: Verbose = 0,
 ) -> None:
     """Publish a folder of OWNER/NAME/ repositories by ModelScope's read protocol."""
-    from fetcher.serve import serve_folder
+    from fetcher.serve.hub import serve_folder
 
     common = remember_common(ctx, directory, None, quiet, verbose)
     token = None
@@ -91,7 +91,7 @@ def serve(
         token = os.environ.get(token_env)
         if not token:
             raise ConfigError(f"The variable {token_env} is not set.", fix=f"set {token_env}, or leave --token-env out")
-    serve_folder(folder_of(common) / folder, host=host, port=port, token=token, say=render.say)
+    serve_folder(folder_of(common) / folder, host=host, port=port, token=token, log=render.say)
 
 
 def schema(

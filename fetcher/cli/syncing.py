@@ -108,8 +108,10 @@ def _look_only(survey: Survey, *, check: bool, json: bool) -> None:
 def _nothing_to_do(project: Project, survey: Survey, *, json: bool) -> None:
     if project.state.exists():
         project.remember(survey)
+    report = Report(kept=len(survey.plan.keep), left=tuple(item.spot for item in survey.plan.left))
     if json:
-        render.document(_document(Report(kept=len(survey.plan.keep)), survey))
+        render.document(_document(report))
+    _tell_left(report)
     render.say(f"Up to date: {render.count(len(survey.plan.keep), 'file')}.")
 
 
@@ -126,7 +128,7 @@ def _change(project: Project, lock: Lock, wishes: _Wishes, *, json: bool) -> Non
             survey.plan.require_no_fetch()
         report = project.carry_out(survey)
     if json:
-        render.document(_document(report, survey))
+        render.document(_document(report))
     _tell(report, time.monotonic() - began)
     _conclude({**blocked, **report.failures}, keep_going=wishes.keep_going)
 
@@ -145,7 +147,7 @@ def _conclude(failures: Mapping[str, FetcherError], *, keep_going: bool) -> None
 def _tell(report: Report, seconds: float) -> None:
     for spot, kept in report.moved_aside.items():
         render.say(f"moved aside: {spot} -> {kept}")
-    render.listed((f"left, edited since fetcher wrote it: {spot}" for spot in report.left), indent="")
+    _tell_left(report)
     fetched = sum(wanted.size for wanted in report.fetched)
     parts = [
         f"fetched {render.count(len(report.fetched), 'file')} ({render.size_text(fetched)})",
@@ -156,7 +158,11 @@ def _tell(report: Report, seconds: float) -> None:
     render.say(f"Synced: {', '.join(parts)} in {seconds:.1f} s.")
 
 
-def _document(report: Report, survey: Survey) -> dict[str, object]:
+def _tell_left(report: Report) -> None:
+    render.listed((f"left, edited since fetcher wrote it: {spot}" for spot in report.left), indent="")
+
+
+def _document(report: Report) -> dict[str, object]:
     return {
         "up_to_date": not (report.placed or report.removed or report.failures),
         "kept": report.kept,
