@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import socket
 import subprocess
 import threading
@@ -172,6 +173,32 @@ def test_clients_that_go_away_do_not_disturb_others(hub: Hub, tree: dict[str, by
     sent = [entry.sent for entry in hub.requests if entry.status == 200]
     assert sent[-1] == len(tree["large"])
     assert all(1000 <= count <= len(tree["large"]) for count in sent)
+
+
+def test_the_log_counts_what_was_sent_not_what_was_asked_for(hub: Hub, publisher: Publisher) -> None:
+    """Tests of resuming rely on the figure for a connection that was dropped."""
+    publisher.publish("o/huge", {"sparse": b""})
+    os.truncate(publisher.root / "o/huge/sparse", 64 * MIB)
+    with connected(hub) as connection:
+        path = signed(connection, hub, "/models/o/huge/resolve/master/sparse")
+        connection.request("GET", path)
+        connection.getresponse().read(1000)
+    assert hub.requests[-1].status == 200
+    assert 1000 <= hub.requests[-1].sent < 64 * MIB
+
+
+def test_a_file_that_shrinks_while_it_is_sent_ends_the_connection(hub: Hub, publisher: Publisher) -> None:
+    """The promised length cannot be kept; another reply in its place would be taken for the file."""
+    publisher.publish("o/huge", {"sparse": b""})
+    os.truncate(publisher.root / "o/huge/sparse", 64 * MIB)
+    with connected(hub) as connection:
+        path = signed(connection, hub, "/models/o/huge/resolve/master/sparse")
+        connection.request("GET", path)
+        reply = connection.getresponse()
+        reply.read(1000)
+        os.truncate(publisher.root / "o/huge/sparse", MIB)
+        with pytest.raises(http.client.IncompleteRead):
+            reply.read()
 
 
 @pytest.mark.parametrize(
