@@ -42,6 +42,7 @@ HOSTILE = [
     "file:stream",
     "dir./x",
     "x ",
+    "longer-than-reserved /x",
     "a" * (MAX_PART_BYTES + 1),
     "é" * 128,
     "a/" * (MAX_PATH_BYTES // 2) + "a",
