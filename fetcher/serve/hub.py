@@ -9,7 +9,7 @@ the socket by sendfile.
 Promises (tests/serve/test_hub.py):
   * a client that goes away, stalls or sends nonsense ends its own connection only;
   * at most `MAX_CONNECTIONS` connections have a thread; further ones get 503;
-  * a file that changed between its listing and its sending is never sent under the old name.
+  * a file that shrinks while it is sent ends its connection: no other reply fills the gap.
 """
 
 import contextlib
