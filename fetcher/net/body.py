@@ -1,0 +1,205 @@
+"""The bytes of one reply, filled into the caller's buffer.
+
+Two ways to the bytes: `ChunkFeed` takes what the HTTP library's iterator gives; `SocketFeed`
+takes what the library has read already, then reads the socket itself (performance.md: a
+third of the CPU).  http.py decides which one a reply may use.
+
+Promises (tests/net/test_body.py, each for both ways):
+  * the bytes are those of the reply, whatever the sizes of buffers and packets;
+  * an end before Content-Length is a transient SourceError, and bytes before it are given first;
+  * `close` may be called by another thread: the reader wakes up with an error, and no
+    descriptor is closed while it is read.
+"""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Protocol, Self
+
+from fetcher.core.interfaces import Head
+from fetcher.errors import SourceError
+from fetcher.net import failures
+
+_SLICE_S = 0.25  # a slow link's bytes are handed over after this, so that its reader sees them come
+
+
+class Feed(Protocol):
+    """A way to the bytes."""
+
+    def read(self, view: memoryview) -> int:
+        """Put at least one byte at the start of `view`; 0 only at the end."""
+        ...
+
+
+class ChunkFeed:
+    """Bytes from an iterator that raises SourceError itself."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._held = memoryview(b"")
+
+    def read(self, view: memoryview) -> int:
+        """As `Feed.read`."""
+        while not self._held:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return 0
+            self._held = memoryview(chunk)
+        return self._give(view)
+
+    def has_held(self) -> bool:
+        """Whether bytes of the last chunk are left."""
+        return bool(self._held)
+
+    def _give(self, view: memoryview) -> int:
+        count = min(len(view), len(self._held))
+        view[:count] = self._held[:count]
+        self._held = self._held[count:]
+        return count
+
+
+class SocketFeed:
+    """Bytes from the socket, after the one chunk that the library holds already.
+
+    h11 gives all that it holds of a body with a known length as one piece, so what comes
+    after the first chunk is in the socket.
+
+    Args:
+        length: Content-Length in bytes, above 0.
+    """
+
+    def __init__(
+        self, chunks: Iterator[bytes], sock: socket.socket, *, length: int, host: str, idle_timeout_s: float
+    ) -> None:
+        self._first = ChunkFeed(chunks)
+        self._sock = sock
+        self._left = length
+        self._whole = length
+        self._host = host
+        self._idle_timeout_s = idle_timeout_s
+
+    def read(self, view: memoryview) -> int:
+        """As `Feed.read`."""
+        if self._left == 0:
+            return 0
+        begun = self._left < self._whole
+        if begun and not self._first.has_held():
+            count = self._receive(view[: self._left])
+        else:
+            count = self._first.read(view)
+            if not begun:
+                self._sock.settimeout(self._idle_timeout_s)
+        if count == 0:
+            raise failures.cut(self._host, f"{self._left} of {self._whole} bytes are missing")
+        self._left -= count
+        return count
+
+    def _receive(self, view: memoryview) -> int:
+        try:
+            return self._sock.recv_into(view)
+        except TimeoutError:
+            raise failures.stalled(self._host, self._idle_timeout_s) from None
+        except OSError as error:
+            raise failures.cut(self._host, error.strerror or type(error).__name__) from None
+
+
+class HttpBody:
+    """The body of one HTTP reply (core.interfaces.Body).
+
+    Args:
+        feed: Where bytes come from.
+        wake: Ends what the socket is doing, without closing it.
+        release: Gives the connection back or closes it.
+    """
+
+    def __init__(
+        self,
+        *,
+        head: Head,
+        feed: Feed,
+        wake: Callable[[], None],
+        release: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._head = head
+        self._feed = feed
+        self._wake = wake
+        self._release = release
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._reading = False
+        self._closed = threading.Event()
+        self._pending: SourceError | None = None
+
+    @property
+    def head(self) -> Head:
+        """What the reply's head said."""
+        return self._head
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill `buffer`, or as much of it as comes within a moment; 0 only at the end.
+
+        Raises:
+            SourceError: The connection was cut, stalled or closed (`transient`).
+        """
+        with self._lock:
+            if self._closed.is_set():
+                raise failures.closed(self._head.host)
+            self._reading = True
+        try:
+            return self._fill(buffer)
+        finally:
+            with self._lock:
+                self._reading = False
+                if self._closed.is_set():
+                    self._release()
+
+    def close(self) -> None:
+        """Release the connection; while another thread reads, that thread does it."""
+        with self._lock:
+            if self._closed.is_set():
+                return
+            self._closed.set()
+            if self._reading:
+                self._wake()
+            else:
+                self._release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _fill(self, buffer: memoryview) -> int:
+        if self._pending is not None:
+            raise self._pending
+        filled = 0
+        end_s = self._clock() + _SLICE_S
+        while filled < len(buffer):
+            try:
+                count = self._feed.read(buffer[filled:])
+            except SourceError as error:
+                self._pending = failures.closed(self._head.host) if self._closed.is_set() else error
+                if not filled:
+                    raise self._pending from None
+                break
+            filled += count
+            if count == 0 or self._clock() >= end_s:
+                break
+        return filled
+
+
+def shut_down(sock: socket.socket) -> None:
+    """Wake whoever waits for this socket.
+
+    The plain socket's method, because that of a TLS socket forgets its keys at once, and a
+    reader would then take the ciphertext for the text.
+    """
+    with contextlib.suppress(OSError):
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)

@@ -1,0 +1,148 @@
+"""Which source string leads to which sources; which endpoint, mirrors and token they have.
+
+Not in here: what a hub says (one module a kind).  The environment is handed in.
+
+Promises (tests/sources/test_catalog.py):
+  * a token goes to its own endpoint only: a mirror on another host asks without one;
+  * a source string leads to the same sources as long as the catalog lives.
+"""
+
+import functools
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from fetcher.core.interfaces import Source
+from fetcher.core.manifest import BUILT_IN_SCHEMES, MODELSCOPE, Endpoint, SourceRef
+from fetcher.core.retry import RetrySchedule
+from fetcher.errors import ConfigError
+from fetcher.net.credentials import Token
+from fetcher.net.http import HttpClient, tls_context
+from fetcher.net.redact import origin_of
+from fetcher.sources.modelscope import ModelScopeSource
+
+MODELSCOPE_ENDPOINT = "https://modelscope.cn"
+TOKEN_VARIABLE = "MODELSCOPE_API_TOKEN"  # noqa: S105  the name of a variable
+
+
+class Catalog:
+    """The sources of one run.
+
+    Args:
+        endpoints: `[sources]` of the manifest, by NAME.
+        environment: Variables for endpoints and tokens.
+        home: The user's home folder.
+        idle_timeout_s: Seconds without a byte after which a reply is given up.
+        retry: When to ask again for a listing.
+    """
+
+    def __init__(
+        self,
+        *,
+        endpoints: Mapping[str, Endpoint],
+        environment: Mapping[str, str],
+        home: Path,
+        idle_timeout_s: float = 60.0,
+        retry: RetrySchedule | None = None,
+    ) -> None:
+        self._endpoints = endpoints
+        self._environment = environment
+        self._idle_timeout_s = idle_timeout_s
+        self._retry = retry or RetrySchedule()
+        self._tls = functools.cache(tls_context)
+        self._lock = threading.Lock()
+        self._sources: dict[str, tuple[Source, ...]] = {}
+
+    def candidates(self, ref: SourceRef) -> tuple[Source, ...]:
+        """The places that serve `ref`: the endpoint, then its mirrors.
+
+        Raises:
+            ConfigError: No such endpoint, or a kind that this version does not read.
+        """
+        with self._lock:
+            if ref.scheme not in self._sources:
+                self._sources[ref.scheme] = self._made(ref)
+            return self._sources[ref.scheme]
+
+    def close(self) -> None:
+        """Release all connections."""
+        with self._lock:
+            made, self._sources = self._sources, {}
+        for sources in made.values():
+            for source in sources:
+                source.close()
+
+    def _made(self, ref: SourceRef) -> tuple[Source, ...]:
+        endpoint = self._endpoint(ref)
+        token = self._token(endpoint)
+        own = origin_of(endpoint.endpoint)
+        return tuple(
+            ModelScopeSource(
+                endpoint=url,
+                client=HttpClient(idle_timeout_s=self._idle_timeout_s, tls=self._tls),
+                token=token if origin_of(url) == own else None,
+                token_variable=endpoint.token_env or TOKEN_VARIABLE,
+                retry=self._retry,
+            )
+            for url in (endpoint.endpoint, *endpoint.mirrors)
+        )
+
+    def _endpoint(self, ref: SourceRef) -> Endpoint:
+        if ref.scheme == MODELSCOPE:
+            return Endpoint(name=MODELSCOPE, kind=MODELSCOPE, endpoint=_modelscope_endpoint(self._environment))
+        if ref.scheme in BUILT_IN_SCHEMES:
+            raise _not_yet(str(ref), ref.scheme)
+        if ref.scheme not in self._endpoints:
+            raise ConfigError(
+                f"{ref} names an endpoint that models.toml does not have.",
+                facts=[f"endpoints: {', '.join(sorted(self._endpoints)) or 'none'}"],
+                fix=f"add a table [sources.{ref.scheme}] to models.toml",
+            )
+        endpoint = self._endpoints[ref.scheme]
+        if endpoint.kind != MODELSCOPE:
+            raise _not_yet(str(ref), endpoint.kind)
+        return endpoint
+
+    def _token(self, endpoint: Endpoint) -> Token | None:
+        """The token of `token-env`; MODELSCOPE_API_TOKEN belongs to the host of `modelscope:`."""
+        if endpoint.token_env:
+            return Token.read(self._environment, endpoint.token_env)
+        if origin_of(endpoint.endpoint) != origin_of(_modelscope_endpoint(self._environment)):
+            return None
+        return Token.read(self._environment, TOKEN_VARIABLE)
+
+
+def _modelscope_endpoint(environment: Mapping[str, str]) -> str:
+    """Base URL of `modelscope:`; a host alone means https.
+
+    Raises:
+        ConfigError: The variable does not hold a URL or a host.
+    """
+    for name in ("MODELSCOPE_ENDPOINT", "MODELSCOPE_DOMAIN"):
+        text = environment.get(name, "").strip().rstrip("/")
+        if text:
+            return _base_url(name, text if "://" in text else f"https://{text}")
+    return MODELSCOPE_ENDPOINT
+
+
+def _base_url(name: str, url: str) -> str:
+    try:
+        origin_of(url)
+        usable = not any(sign in url for sign in "@?#\\ ")
+    except ValueError:
+        usable = False
+    if usable:
+        return url
+    raise ConfigError(
+        f"{name} does not hold the address of a hub.",
+        facts=["expected: such as https://modelscope.cn, without a user, a token or a query"],
+        fix=f"correct {name} or unset it",
+    )
+
+
+def _not_yet(ref: str, kind: str) -> ConfigError:
+    return ConfigError(
+        f"This version of fetcher reads ModelScope only, not `{kind}:`.",
+        facts=[f"source: {ref}"],
+        fix='use `modelscope:OWNER/NAME`, or a [sources.NAME] with kind = "modelscope"',
+    )

@@ -1,0 +1,554 @@
+"""ModelScope, read side: commits, listings and bytes of models and datasets.
+
+Every assumption about the hub stands in this module.  What is not understood is an error,
+never an empty list.  Not in here: which endpoint and which token (catalog.py).
+
+Promises (tests/sources/test_modelscope.py, one test a trap of the hub):
+  * a listing is that of one commit: the hub's own short id must be a prefix of it;
+  * a listing is whole, or there is none;
+  * names, sizes and hashes that cannot be are refused with the host and the entry;
+  * the hub's own address is asked at every `open`; a signed link is never kept;
+  * no error holds the token.
+"""
+
+import json
+import random
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fetcher.core.digest import EMPTY_SHA256, Commit, Sha256
+from fetcher.core.interfaces import Body, RemoteAddress, RemoteFile, Snapshot
+from fetcher.core.manifest import SourceRef
+from fetcher.core.paths import RepoPath, refuse_twins
+from fetcher.core.retry import RetrySchedule
+from fetcher.errors import AuthError, FetcherError, IntegrityError, NotFoundError, SourceError
+from fetcher.net import failures, git_refs
+from fetcher.net.credentials import Credential, Token, basic
+from fetcher.net.http import HttpClient, Reply, user_agent
+from fetcher.net.redact import host_of, printable
+
+DEFAULT_REVISION = "master"  # `main` normally does not exist here
+LISTING_CUT = 3000  # entries; a longer listing of a model is cut without a word
+PAGE_SIZE = 200  # entries of a dataset's page, as the official client asks
+MAX_PAGES = 10_000
+MAX_FOLDERS = 20_000  # listings of one walk
+MAX_SIZE = 1 << 50  # bytes of a file; more is a lie
+
+_FILE_NOT_FOUND = 10990101007
+_REPOSITORY_NOT_FOUND = 10010205001
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_SHORT_ID = re.compile(r"[0-9a-f]{7,40}")
+_MAX_ENVELOPE = 64 << 10  # bytes of an error that came instead of a file
+
+_Result = TypeVar("_Result")
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
+
+
+_Answer = TypeVar("_Answer", bound=_Shape)
+
+
+class _Entry(_Shape):
+    """One file or folder of a listing."""
+
+    kind: str = Field(alias="Type")
+    path: str = Field(alias="Path")
+    size: int | None = Field(default=None, alias="Size")
+    sha256: str | None = Field(default=None, alias="Sha256")
+    revision: str | None = Field(default=None, alias="Revision")
+
+    def to_core(self) -> RemoteFile:
+        """The entry as a file.
+
+        Raises:
+            ValueError: Its name, size or hash cannot be.
+        """
+        path = RepoPath(self.path)
+        if self.size is None or not 0 <= self.size <= MAX_SIZE:
+            raise ValueError(f"its size is {self.size}")
+        sha256 = Sha256((self.sha256 or "").lower())
+        if (sha256 == EMPTY_SHA256) != (self.size == 0):
+            raise ValueError(f"its size is {self.size}, and its hash says otherwise")
+        return RemoteFile(path=path, size=self.size, sha256=sha256)
+
+
+class _Committer(_Shape):
+    short_id: str | None = Field(default=None, alias="ShortId")
+
+
+class _Listing(_Shape):
+    files: list[_Entry] | None = Field(alias="Files")
+    committer: _Committer | None = Field(default=None, alias="LatestCommitter")
+    total: int | None = Field(default=None, alias="TotalCount")
+
+    @property
+    def short_id(self) -> str:
+        """The head of what was listed, 8 hex digits; "" when the hub does not say."""
+        return (self.committer and self.committer.short_id) or ""
+
+
+class _CommitEntry(_Shape):
+    id: str = Field(alias="Id")
+
+
+class _Commits(_Shape):
+    commits: list[_CommitEntry] | None = Field(default=None, alias="Commit")
+
+
+class _Name(_Shape):
+    name: str = Field(alias="Revision")
+
+
+class _Names(_Shape):
+    branches: list[_Name] | None = Field(default=None, alias="Branches")
+    tags: list[_Name] | None = Field(default=None, alias="Tags")
+
+
+class _Revisions(_Shape):
+    revisions: _Names = Field(alias="RevisionMap")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Question:
+    """A listing to ask for; `root` is a folder, "" the whole repository."""
+
+    ref: SourceRef
+    revision: str
+    root: str = ""
+    recursive: str = "True"
+
+
+class ModelScopeSource:
+    """One ModelScope endpoint.  Used by several threads at once.
+
+    Args:
+        endpoint: Base URL without a trailing slash.
+        client: Its connections; closed with the source.
+        token: None to ask as anybody.
+        token_variable: Named in the fix of an error when a token is needed.
+        sleep: Waits between tries of a listing.
+        dice: Gives 0 to 1, to spread the waits.
+    """
+
+    def __init__(
+        self,
+        *,
+        endpoint: str,
+        client: HttpClient,
+        token: Token | None,
+        token_variable: str,
+        retry: RetrySchedule,
+        sleep: Callable[[float], object] = time.sleep,
+        dice: Callable[[], float] = random.random,
+    ) -> None:
+        self._endpoint = endpoint
+        self._client = client
+        self._secret = token.secret if token else ""
+        self._token_variable = token_variable
+        self._api_auth: Credential | None = None
+        self._git_auth: Credential | None = None
+        if token:
+            api = {"Authorization": f"Bearer {token.secret}", "Cookie": f"m_session_id={token.secret}"}
+            self._api_auth = Credential.bound(endpoint, api)
+            self._git_auth = Credential.bound(endpoint, {"Authorization": basic("oauth2", token)})
+        self._retry = retry
+        self._sleep = sleep
+        self._dice = dice
+
+    @property
+    def label(self) -> str:
+        """The host, with its port where it is not the scheme's own."""
+        return host_of(self._endpoint)
+
+    def snapshot(self, ref: SourceRef, revision: str | None) -> Snapshot:
+        """Resolve a revision and list all files at its commit (core.interfaces.Source)."""
+        wanted = revision or DEFAULT_REVISION
+        commit = self._commit(ref, wanted)
+        question = _Question(ref=ref, revision=commit)
+        entries = self._paged(question, wanted) if ref.dataset else self._walked(question, wanted)
+        return Snapshot(ref=ref, commit=commit, files=self._files(ref, entries))
+
+    def open(self, address: RemoteAddress, start: int, stop: int) -> Body:
+        """Ask for bytes of a file (core.interfaces.Source)."""
+        query = urlencode({"Revision": address.commit, "FilePath": address.path})
+        body = self._client.open_range(
+            f"{self._api(address.ref)}/repo?{query}",
+            start=start,
+            stop=stop,
+            size=address.size,
+            auth=self._api_auth,
+            explain=lambda reply: self._refusal(reply, address.ref, address.path),
+        )
+        return self._sifted(body, address)
+
+    def close(self) -> None:
+        """Release all connections."""
+        self._client.close()
+
+    # from a revision to a commit
+
+    def _commit(self, ref: SourceRef, revision: str) -> Commit:
+        """The commit of a branch, tag or commit: by the commits, else by git, else by the listing."""
+        if _COMMIT.fullmatch(revision):
+            return Commit(revision)
+        return self._by_commits(ref, revision) or self._by_git(ref, revision) or self._by_listing(ref, revision)
+
+    def _by_commits(self, ref: SourceRef, revision: str) -> Commit | None:
+        """Way A; not proven for datasets, so a refusal leads to way B."""
+        query = urlencode({"Ref": revision, "PageNumber": 1, "PageSize": 1})
+        try:
+            found = self._ask(f"{self._api(ref)}/commits?{query}", ref, _Commits)
+        except FetcherError as error:
+            _raise_if_down(error)
+            return None
+        first = found.commits[0].id.lower() if found.commits else ""
+        return Commit(first) if _COMMIT.fullmatch(first) else None
+
+    def _by_git(self, ref: SourceRef, revision: str) -> Commit | None:
+        """Way B: the refs that git would see."""
+        kind = "datasets/" if ref.dataset else ""
+        url = f"{self._endpoint}/{kind}{ref.repo}.git/info/refs?service=git-upload-pack"
+        agent = f"git/2 ({user_agent()})"  # the hub answers this address to git only
+        try:
+            reply = self._patiently(lambda: self._client.get(url, headers={"User-Agent": agent}, auth=self._git_auth))
+            refs = git_refs.parse_refs(reply.content) if reply.status == 200 else {}
+        except ValueError:
+            return None
+        except FetcherError as error:
+            _raise_if_down(error)
+            return None
+        found = git_refs.commit_of(refs, revision)
+        return Commit(found) if found else None
+
+    def _by_listing(self, ref: SourceRef, revision: str) -> Commit:
+        """Way C: the one last commit of an entry that the listing's short id begins."""
+        listing = self._listing(_Question(ref=ref, revision=revision), page=1 if ref.dataset else None)
+        if not listing.files:
+            raise self._no_revision(ref, revision)
+        short = listing.short_id
+        known = {(entry.revision or "").lower() for entry in listing.files}
+        fitting = sorted(one for one in known if _COMMIT.fullmatch(one) and short and one.startswith(short))
+        if len(fitting) != 1:
+            facts = [f"repository: {ref.repo}", f"revision: {printable(revision)}", *self._revision_facts(ref)]
+            raise SourceError(
+                f"{self.label} does not tell the commit of a revision.",
+                facts=facts,
+                fix="set `revision` in models.toml to a full commit of 40 hex digits",
+            )
+        return Commit(fitting[0])
+
+    # listings
+
+    def _walked(self, question: _Question, wanted: str) -> list[_Entry]:
+        """A model's entries, folder by folder where a listing comes back full."""
+        whole = self._checked(self._listing(question), question, wanted)
+        if len(whole) < LISTING_CUT:
+            return whole
+        found: list[_Entry] = []
+        folders = [""]
+        for asked in count(1):
+            if not folders:
+                return found
+            if asked > MAX_FOLDERS:
+                raise self._odd(question.ref, f"it has more than {MAX_FOLDERS} folders")
+            root = folders.pop()
+            # The root is known to be full; any other folder may still fit whole.
+            entries = self._below(question, root, "True") if root else []
+            if not root or len(entries) >= LISTING_CUT:
+                entries = self._below(question, root, "False")
+                self._refuse_cut(question.ref, root, entries)
+                folders += [entry.path for entry in entries if entry.kind == "tree"]
+            found += [entry for entry in entries if entry.kind == "blob"]
+        raise AssertionError("count() ended")
+
+    def _below(self, question: _Question, root: str, recursive: str) -> list[_Entry]:
+        """The entries of one folder; each must lie in it."""
+        here = _Question(ref=question.ref, revision=question.revision, root=root, recursive=recursive)
+        entries = self._listing(here).files
+        if not entries:
+            raise self._odd(question.ref, f"the listing of the folder {printable(root)!r} is empty")
+        if root and not all(entry.path.startswith(f"{root}/") for entry in entries):
+            raise self._odd(question.ref, f"the listing of the folder {printable(root)!r} leads out of it")
+        return entries
+
+    def _refuse_cut(self, ref: SourceRef, root: str, entries: Sequence[_Entry]) -> None:
+        if len(entries) < LISTING_CUT:
+            return
+        raise SourceError(
+            f"{self.label} cannot list {ref.repo} whole.",
+            facts=[
+                f"folder: {printable(root) or 'the root'}",
+                f"entries: {LISTING_CUT} or more; the hub cuts a listing there without saying so",
+            ],
+            fix="take the repository by git, or ask its owner to use more folders",
+        )
+
+    def _paged(self, question: _Question, wanted: str) -> list[_Entry]:
+        """A dataset's entries, page by page."""
+        found: list[_Entry] = []
+        seen: set[str] = set()
+        for page in range(1, MAX_PAGES + 1):
+            listing = self._listing(question, page=page)
+            if listing.files is None or page == 1:
+                self._checked(listing, question, wanted)
+            entries = listing.files or []
+            if not seen.isdisjoint(entry.path for entry in entries):
+                raise self._odd(question.ref, f"page {page} repeats entries of an earlier page")
+            seen.update(entry.path for entry in entries)
+            found += entries
+            if not entries or (len(entries) < PAGE_SIZE and len(found) >= (listing.total or 0)):
+                return found
+            self._require_commit(listing, question)
+        raise self._odd(question.ref, f"it has more than {MAX_PAGES} pages")
+
+    def _checked(self, listing: _Listing, question: _Question, wanted: str) -> list[_Entry]:
+        """The entries of a listing of the whole repository, if it is that of the commit."""
+        if not listing.files:
+            raise self._no_revision(question.ref, wanted)
+        self._require_commit(listing, question)
+        return listing.files
+
+    def _require_commit(self, listing: _Listing, question: _Question) -> None:
+        short = listing.short_id.lower()
+        if _SHORT_ID.fullmatch(short) and question.revision.startswith(short):
+            return
+        raise SourceError(
+            f"{self.label} listed another commit of {question.ref.repo} than it was asked for.",
+            facts=[f"asked: {question.revision}", f"listed: {printable(short) or 'unknown'}"],
+            fix="run the command again; if it stays, use another source",
+        )
+
+    def _listing(self, question: _Question, page: int | None = None) -> _Listing:
+        query = {"Revision": question.revision, "Recursive": question.recursive}
+        if page is not None:
+            query |= {"PageNumber": str(page), "PageSize": str(PAGE_SIZE)}
+        if question.root:
+            query["Root"] = question.root
+        url = f"{self._api(question.ref)}/repo/{'tree' if question.ref.dataset else 'files'}?{urlencode(query)}"
+        # Later pages of a dataset are sometimes refused although they may be read.
+        return self._ask(url, question.ref, _Listing, also_again=AuthError if (page or 1) > 1 else None)
+
+    def _files(self, ref: SourceRef, entries: Sequence[_Entry]) -> tuple[RemoteFile, ...]:
+        files = []
+        for entry in entries:
+            if entry.kind == "tree":
+                continue
+            try:
+                if entry.kind != "blob":
+                    raise ValueError(f"it is neither a file nor a folder but {printable(entry.kind)!r}")  # noqa: TRY301
+                files.append(entry.to_core())
+            except ValueError as error:
+                raise self._hostile(ref, entry.path, str(error)) from None
+        try:
+            refuse_twins(file.path for file in files)
+        except ValueError as error:
+            raise self._hostile(ref, None, str(error)) from None
+        if not files:
+            raise self._odd(ref, "the listing holds no file")
+        return tuple(sorted(files, key=lambda file: file.path))
+
+    # asking
+
+    def _api(self, ref: SourceRef) -> str:
+        return f"{self._endpoint}/api/v1/{'datasets' if ref.dataset else 'models'}/{quote(ref.repo)}"
+
+    def _ask(
+        self, url: str, ref: SourceRef, shape: type[_Answer], *, also_again: type[FetcherError] | None = None
+    ) -> _Answer:
+        """`Data` of an answer, in its shape; tried again by the schedule."""
+
+        def once() -> _Answer:
+            reply = self._client.get(url, auth=self._api_auth)
+            refusal = self._refusal(reply, ref, None)
+            if refusal:
+                raise refusal
+            document = reply.json()
+            return self._shaped(ref, document, shape)
+
+        return self._patiently(once, also_again=also_again)
+
+    def _shaped(self, ref: SourceRef, document: object, shape: type[_Answer]) -> _Answer:
+        data = document.get("Data") if isinstance(document, dict) else None
+        try:
+            return shape.model_validate(data)
+        except ValidationError as error:
+            where = error.errors(include_url=False, include_input=False)[0]
+            if where["loc"][:1] == ("Files",) and len(where["loc"]) > 1:
+                raise self._hostile(
+                    ref, _path_at(data, where["loc"][1]), f"{where['loc'][-1]}: {where['msg']}"
+                ) from None
+            place = ".".join(str(part) for part in ("Data", *where["loc"]))
+            raise failures.not_understood(
+                self.label,
+                "answered in a way that is not understood",
+                facts=(f"repository: {ref.repo}", f"{place}: {where['msg']}"),
+            ) from None
+
+    def _patiently(self, once: Callable[[], _Result], *, also_again: type[FetcherError] | None = None) -> _Result:
+        """Do it, and again by the schedule while the failure may pass."""
+        for attempt in count(1):
+            try:
+                return once()
+            except FetcherError as error:
+                again = isinstance(error, SourceError) and error.transient
+                if not again and not (also_again and isinstance(error, also_again)):
+                    raise
+                asked_s = error.retry_after_s if isinstance(error, SourceError) else None
+                delay_s = self._retry.delay_s(attempt, retry_after_s=asked_s, jitter=self._dice())
+                if delay_s is None:
+                    raise
+            self._sleep(delay_s)
+        raise AssertionError("count() ended")
+
+    # what answers mean
+
+    def _refusal(self, reply: Reply, ref: SourceRef, path: str | None) -> FetcherError | None:
+        """The error that an answer is, whatever its HTTP status; None if it is none.
+
+        Args:
+            path: The file that was asked for, if it was one.
+        """
+        envelope = _envelope(reply.content)
+        status, code = reply.status, envelope.get("Code")
+        failed = bool(envelope) and (envelope.get("Success") is False or code not in (200, None))
+        if status == 200 and not failed:
+            return None
+        message = self._scrubbed(str(envelope.get("Message") or ""))
+        said = f"status {status}" + (f", code {code}" if isinstance(code, int) else "")
+        facts = [f"answer: {said}" + (f", {message!r}" if message else "")]
+        if code == _FILE_NOT_FOUND:
+            return self._no_file(ref, path, facts)
+        if code == _REPOSITORY_NOT_FOUND or (status == 404 and path is None):
+            return self._no_repository(ref, facts)
+        if status == 404 or code == 404:
+            return self._no_file(ref, path, facts)
+        if status in (401, 403) or code in (401, 403):
+            return self._no_access(ref, facts)
+        transient = isinstance(code, int) and 500 <= code < 600
+        return SourceError(
+            f"{self.label} refuses to answer about {ref.repo}.",
+            facts=facts,
+            fix="run the command again, or use another source",
+            transient=transient or code == 429,
+        )
+
+    def _sifted(self, body: Body, address: RemoteAddress) -> Body:
+        """The body, unless it is an error in JSON that came with status 200 (trap 3).
+
+        A file may be JSON itself, so only one whose length is not the locked one is looked at.
+        """
+        head = body.head
+        if head.status != 200 or head.first is not None or head.length in (None, address.size):
+            return body
+        if head.content_type != "application/json" or (head.length or 0) > _MAX_ENVELOPE:
+            return body
+        with body:
+            content = b"".join(_chunks(body))
+        reply = Reply(status=head.status, host=head.host, path="", content=content)
+        raise self._refusal(reply, address.ref, address.path) or SourceError(
+            f"{head.host} sent JSON instead of {address.path}.",
+            facts=[f"locked: {address.size} bytes", f"sent: {len(content)} bytes"],
+            fix="run the command again, or use another source",
+            transient=True,
+        )
+
+    def _scrubbed(self, text: str) -> str:
+        """A server's text without our token in it."""
+        return printable(text.replace(self._secret, "***") if self._secret else text)
+
+    # errors
+
+    def _no_file(self, ref: SourceRef, path: str | None, facts: Sequence[str]) -> NotFoundError:
+        return NotFoundError(
+            f"{self.label} does not have {path or 'a file'} of {ref.repo} at the locked commit.",
+            facts=facts,
+            fix="run `fetcher lock --upgrade` to pin what is there now",
+        )
+
+    def _no_repository(self, ref: SourceRef, facts: Sequence[str]) -> NotFoundError:
+        return NotFoundError(
+            f"{self.label} has no {'dataset' if ref.dataset else 'model'} {ref.repo}, or shows it to nobody unknown.",
+            facts=facts,
+            fix=f"correct the name in `source`, or set {self._token_variable} if the repository is private",
+        )
+
+    def _no_access(self, ref: SourceRef, facts: Sequence[str]) -> AuthError:
+        what = "refuses the token for" if self._secret else "asks for a token for"
+        return AuthError(
+            f"{self.label} {what} {ref.repo}.",
+            facts=facts,
+            fix=f"set {self._token_variable} to a token that may read it",
+        )
+
+    def _no_revision(self, ref: SourceRef, revision: str) -> NotFoundError:
+        return NotFoundError(
+            f"{ref.repo} has no revision {printable(revision)} at {self.label}, or no file in it.",
+            facts=self._revision_facts(ref),
+            fix="set `revision` in models.toml to a branch, a tag or a full commit that exists",
+        )
+
+    def _revision_facts(self, ref: SourceRef) -> list[str]:
+        """The branches and tags that exist, as facts of an error."""
+        try:
+            names = self._ask(f"{self._api(ref)}/revisions", ref, _Revisions).revisions
+        except FetcherError:
+            return ["branches and tags: the hub does not tell"]
+        return [
+            f"{kind}: {', '.join(printable(each.name) for each in (found or [])[:20]) or 'none'}"
+            for kind, found in (("branches", names.branches), ("tags", names.tags))
+        ]
+
+    def _odd(self, ref: SourceRef, reason: str) -> SourceError:
+        return failures.not_understood(
+            self.label,
+            "answered in a way that is not understood",
+            facts=(f"repository: {ref.repo}", f"reason: {reason}"),
+        )
+
+    def _hostile(self, ref: SourceRef, path: str | None, reason: str) -> IntegrityError:
+        entry = [] if path is None else [f"entry: {printable(path)}"]
+        return IntegrityError(
+            f"{self.label} lists a file of {ref.repo} that cannot be taken.",
+            facts=[*entry, f"reason: {printable(reason)}"],
+            fix="tell the owner of the repository, or leave the model out of models.toml",
+        )
+
+
+def _raise_if_down(error: FetcherError) -> None:
+    """A hub that does not answer one question will not answer the next."""
+    if isinstance(error, SourceError) and error.transient:
+        raise error
+
+
+def _envelope(content: bytes) -> Mapping[str, Any]:
+    """The hub's envelope around an answer; empty for anything else."""
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(document, dict) or not ("Success" in document or "Code" in document):
+        return {}
+    return document
+
+
+def _path_at(data: object, index: int | str) -> str | None:
+    """The path of an entry that could not be read, if it has one."""
+    files = data.get("Files") if isinstance(data, dict) else None
+    entry = files[index] if isinstance(files, list) and isinstance(index, int) else None
+    path = entry.get("Path") if isinstance(entry, dict) else None
+    return path if isinstance(path, str) else None
+
+
+def _chunks(body: Body) -> Iterator[bytes]:
+    buffer = bytearray(_MAX_ENVELOPE)
+    while size := body.readinto(memoryview(buffer)):
+        yield bytes(buffer[:size])
