@@ -240,6 +240,20 @@ def test_a_link_that_is_cut_every_mebibyte_finishes(store: Store, hub: ScriptedS
     assert sum(clock.slept) == 0
 
 
+def test_what_came_before_a_cut_is_durable_before_the_wait(store: Store, hub: ScriptedSource) -> None:
+    """Waits can be minutes; a kill during one must not cost what is here."""
+    hub.script = [Turn(cut_after=MIB)]
+    request = request_for(DATA, "big.bin", [hub])
+    kept: list[int] = []
+
+    class Look(Watcher):
+        def retrying(self, request: FetchRequest, *, reason: str, delay_s: float) -> None:
+            kept.append(store.partial_size(request.sha256))
+
+    assert run([request], store, watcher=Look())[0].error is None
+    assert kept == [MIB]
+
+
 def test_a_link_that_brings_little_each_time_finishes_too(store: Store, hub: ScriptedSource) -> None:
     """Even a kilobyte a try is progress; but it is not asked for in a busy loop."""
     hub.always = Turn(cut_after=1000)
@@ -294,6 +308,7 @@ def test_a_reader_that_hangs_is_freed_from_outside(store: Store, hub: ScriptedSo
     real_stall = Turn(pause=lambda body: body.closed.wait(20) and None)
     hub.script = [real_stall]
     watcher = Watcher()
+    begun = time.monotonic()
     outcomes = run_transfer(
         [Job(request=request_for(SMALL, "small.json", [hub]), store=store)],
         settings=replace(QUICK, idle_timeout_s=0.2, retry=RetrySchedule(base_s=0.01)),
@@ -302,6 +317,7 @@ def test_a_reader_that_hangs_is_freed_from_outside(store: Store, hub: ScriptedSo
     )
     assert outcomes[0].error is None
     assert [reason for reason, _ in watcher.retries] == ["hub.example sent nothing for 0.2 s."]
+    assert time.monotonic() - begun < 10
 
 
 def test_a_trickle_below_the_least_speed_is_given_up(store: Store, hub: ScriptedSource) -> None:

@@ -303,7 +303,7 @@ log = os.open(sys.argv[3], os.O_RDWR | os.O_CREAT)
 
 def note(body):
     os.pwrite(log, b"%15d" % source.sent, 0)  # outlives a SIGKILL
-    time.sleep(0.001)
+    time.sleep(0.006)
 
 source = ScriptedSource(files={"f": data}, always=Turn(pause=note))
 request = request_for(data, "f", [source])
@@ -332,7 +332,7 @@ def test_a_kill_at_any_moment_costs_at_most_the_open_chunk(tmp_path: Path, behin
         assert child.stdout is not None
         assert child.stdout.readline() == b"ready\n"
         if kills < 10:
-            threading.Event().wait(moments.uniform(0.01, 0.25))
+            threading.Event().wait(moments.uniform(0.01, 0.4))
             child.send_signal(signal.SIGKILL)
         code = child.wait(60)
         child.stdout.close()
