@@ -289,9 +289,9 @@ def _head(old: LockText) -> str:
 
 
 def _kept(model: LockedModel, old: LockText) -> str | None:
-    """The bytes of an unchanged section, if they say the same when read alone."""
+    """The bytes of a section that says the same, read alone, as the model; None when it is to be written anew."""
     section = old.sections.get(model.name)
-    if section is None or old.lock.models.get(model.name) != model:
+    if section is None:
         return None
     if section == _section(model):
         return section

@@ -1,11 +1,15 @@
 """Random values of the core types, for property tests."""
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from fetcher.core.digest import Commit, Sha256
 from fetcher.core.lock import Lock, LockedFile, LockedModel, PinnedSource, tree_of
 from fetcher.core.manifest import Requested, SourceRef
 from fetcher.core.paths import ModelName, RepoPath, refuse_twins
+
+# The machine's other work must not fail a test: no limit on the time of an example.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 
 
 def _is_safe(text: str) -> bool:
@@ -24,13 +28,18 @@ def _without_twins(paths: list[str]) -> bool:
     return True
 
 
-hexes = st.text("0123456789abcdef", min_size=64, max_size=64)
+hexes = st.integers(0, 2**256 - 1).map(lambda number: f"{number:064x}")
 sha256s = hexes.map(Sha256)
 commits = st.one_of(hexes, hexes.map(lambda text: text[:40])).map(Commit)
 names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,8}[a-z0-9]", fullmatch=True)
 # `"`, `'`, `#`, `=` and `[` mean something in TOML and nothing in a path.
 parts = st.text(
-    st.one_of(st.sampled_from("ab\"'#=[]. é中\U0001f600"), st.characters(codec="utf-8")), min_size=1, max_size=8
+    st.one_of(
+        st.sampled_from("ab\"'#=[]. é中\U0001f600"),
+        st.characters(codec="utf-8", exclude_categories=("Cc", "Zl", "Zp"), exclude_characters="/\\:"),
+    ),
+    min_size=1,
+    max_size=8,
 )
 paths = st.lists(parts, min_size=1, max_size=3).map("/".join).filter(_is_safe).map(RepoPath)
 path_lists = st.lists(paths, max_size=6, unique=True).filter(_without_twins)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fetcher.core.digest import EMPTY_SHA256, Commit, Sha256, is_commit, tree_digest
-from tests.core.strategies import paths, sha256s
+from tests.core.strategies import paths, sha256s, unhurried
 
 GOOD = "1c0491aef4e26272a533612749e73e47b0db5293a4fa46e44c16b6330ea6c3bc"
 
@@ -62,6 +62,7 @@ def test_the_tree_digest_is_that_of_the_written_rule() -> None:
     assert tree_digest(lines) == hashlib.sha256(by_hand.encode()).hexdigest()
 
 
+@unhurried
 @given(st.lists(st.tuples(sha256s, st.integers(0, 2**63), paths), max_size=5, unique=True), st.randoms())
 def test_the_order_of_the_files_does_not_matter(lines: list[tuple[str, int, str]], random: object) -> None:
     """A listing may come in any order and must give the same lock."""
@@ -70,6 +71,7 @@ def test_the_order_of_the_files_does_not_matter(lines: list[tuple[str, int, str]
     assert tree_digest(shuffled) == tree_digest(lines)
 
 
+@unhurried
 @given(st.lists(st.tuples(sha256s, st.integers(0, 2**63), paths), min_size=1, max_size=4, unique=True))
 def test_every_field_of_every_file_counts(lines: list[tuple[str, int, str]]) -> None:
     """A changed size, name or hash, or a missing file, must show in the digest."""

@@ -9,7 +9,7 @@ from fetcher.core.digest import Commit, Sha256
 from fetcher.core.lock import Lock, LockedFile, LockedModel, PinnedSource, Staleness, staleness, tree_of
 from fetcher.core.manifest import Manifest, ModelSpec, Requested, SourceRef
 from fetcher.core.paths import ModelName, RepoPath
-from tests.core.strategies import locks
+from tests.core.strategies import locks, unhurried
 
 GPT2 = ModelName("gpt2")
 SOURCE = SourceRef.parse("modelscope:a/gpt2")
@@ -113,6 +113,7 @@ def test_the_size_is_the_sum_of_the_files() -> None:
     assert LOCKED.size == 42
 
 
+@unhurried
 @given(locks())
 def test_a_pin_reads_back_as_it_was_written(lock: Lock) -> None:
     """`fallback` holds `SOURCE@COMMIT`, and a source may hold an `@` itself."""

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 
 from fetcher.core.manifest import SourceRef
-from tests.core.strategies import source_refs
+from tests.core.strategies import source_refs, unhurried
 
 FORMS = {
     "modelscope:AI-ModelScope/gpt2": SourceRef(scheme="modelscope", repo="AI-ModelScope/gpt2"),
@@ -49,6 +49,7 @@ def test_every_form_of_a_source_is_read(text: str) -> None:
     assert SourceRef.parse(text) == FORMS[text]
 
 
+@unhurried
 @given(source_refs)
 def test_a_source_reads_back_as_it_was_written(ref: SourceRef) -> None:
     """The lock holds the text and staleness compares it."""

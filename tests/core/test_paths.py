@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fetcher.core.paths import MAX_PART_BYTES, MAX_PATH_BYTES, ModelName, RepoPath, fold, refuse_twins
-from tests.core.strategies import paths
+from tests.core.strategies import paths, unhurried
 
 HOSTILE = [
     "",
@@ -80,6 +80,7 @@ def test_a_harmless_path_is_let_in_unchanged(text: str) -> None:
     assert RepoPath(text) == text
 
 
+@unhurried
 @given(tricky)
 def test_a_repo_path_stays_inside_its_folder_on_every_system(text: str) -> None:
     """Judged by the path rules of POSIX and of Windows, which the code under test does not ask."""
@@ -92,6 +93,7 @@ def test_a_repo_path_stays_inside_its_folder_on_every_system(text: str) -> None:
     assert inside == "D:\\root\\" + path.replace("/", "\\")
 
 
+@unhurried
 @given(st.lists(paths, max_size=6))
 def test_a_list_without_twins_lands_on_as_many_files(chosen: list[str]) -> None:
     """A file system that ignores case and Unicode form must hold every file of an accepted list."""
@@ -129,6 +131,7 @@ def test_neighbours_are_no_twins() -> None:
     refuse_twins(["a/b", "a/c", "ab", "a.b", "b/a", "中/文", "中/模"])
 
 
+@unhurried
 @given(paths)
 def test_folding_twice_changes_nothing_more(path: str) -> None:
     """Twins are found by comparing folded forms once, so folding must have settled."""

@@ -12,6 +12,7 @@ from fetcher.core.manifest import Requested
 from fetcher.core.paths import RepoPath
 from fetcher.core.selection import select
 from fetcher.errors import NotFoundError
+from tests.core.strategies import unhurried
 
 OFFERED = ["README.md", "config.json", "model.bin", "onnx/config.json", "onnx/deep/model.onnx", "onnx.txt"]
 
@@ -40,6 +41,7 @@ def expected(paths: list[str], requested: Requested) -> set[str]:
     return by_pattern | set(requested.files)
 
 
+@unhurried
 @given(
     st.lists(names, min_size=1, max_size=6, unique=True),
     st.lists(words, max_size=2),

@@ -13,7 +13,7 @@ from fetcher.core.manifest import Requested, SourceRef
 from fetcher.core.paths import ModelName, RepoPath
 from fetcher.errors import ConfigError, FetcherError, IntegrityError
 from fetcher.formats.lock_toml import HEADER, LockText, read_lock, write_lock
-from tests.core.strategies import locks, models
+from tests.core.strategies import locks, models, unhurried
 
 ZERO = "0" * 64
 BGE_TREE = sha256(f"{'c' * 64} 0 config.json\n".encode()).hexdigest()
@@ -107,6 +107,7 @@ def test_a_lock_is_written_as_design_3_shows() -> None:
     assert write_lock(golden_lock(), None) == GOLDEN
 
 
+@unhurried
 @given(locks())
 def test_a_lock_reads_back_as_it_was_written(lock: Lock) -> None:
     """And written again it has the same bytes: with the earlier text and without."""
@@ -118,6 +119,7 @@ def test_a_lock_reads_back_as_it_was_written(lock: Lock) -> None:
     assert write_lock(previous.lock, None) == text
 
 
+@unhurried
 @given(locks())
 def test_paths_are_sorted_by_their_utf_8_bytes(lock: Lock) -> None:
     """Any tool in any language can check it; UTF-16 order differs above U+FFFF."""
@@ -127,6 +129,7 @@ def test_paths_are_sorted_by_their_utf_8_bytes(lock: Lock) -> None:
         assert [f.path.encode() for f in model.files] == sorted(f.path.encode() for f in model.files)
 
 
+@unhurried
 @given(locks(), st.data())
 def test_a_changed_model_leaves_the_other_sections_alone(lock: Lock, data: st.DataObject) -> None:
     """A review of one model's upgrade shows that model only."""
@@ -413,6 +416,7 @@ def test_a_size_that_cannot_be_is_refused(size: str) -> None:
     )
 
 
+@unhurried
 @given(locks(), st.data())
 def test_a_lock_with_a_piece_cut_out_is_refused_or_read(lock: Lock, data: st.DataObject) -> None:
     """Any damage ends in one of our errors, never in another exception."""

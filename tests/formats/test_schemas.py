@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from jsonschema import Draft7Validator
 
 from fetcher.core.lock import Lock
 from fetcher.formats.lock_toml import write_lock
 from fetcher.formats.schemas import lock_schema, manifest_schema, schema_text
-from tests.core.strategies import locks
+from tests.core.strategies import locks, unhurried
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -90,7 +90,7 @@ def test_every_key_of_a_manifest_has_a_description() -> None:
         assert [key for key, value in definition["properties"].items() if "description" not in value] == []
 
 
-@settings(max_examples=30)
+@unhurried
 @given(locks())
 def test_a_written_lock_is_accepted(lock: Lock) -> None:
     """The lock names the schema's shape once more; both must agree."""

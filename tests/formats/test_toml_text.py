@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from fetcher.errors import ConfigError
 from fetcher.formats.toml_text import header_path, line_of, outline, parse_toml
+from tests.core.strategies import unhurried
 
 TEXT = '''\
 version = 1 # "models.gpt2" = 1
@@ -52,6 +53,7 @@ def test_the_line_of_a_key_is_found(path: tuple[str | int, ...], line: int) -> N
     assert line_of(TEXT, path) == line
 
 
+@unhurried
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_categories=("Cc",)), max_size=5), min_size=1, max_size=3))
 def test_any_header_is_read_as_tomllib_reads_it(path: list[str]) -> None:
     """Sections of a lock are cut by their headers; tomllib is the judge."""
