@@ -239,6 +239,13 @@ def test_a_wrong_tree_is_not_an_error_of_reading() -> None:
     assert not model.tree_is_right()
 
 
+def test_files_are_sorted_however_they_stand_in_the_text() -> None:
+    """Two locks with the same pins are equal, also after somebody sorted the lines in an editor."""
+    rows = [f'"{name}" = "sha256:{ZERO} 1"' for name in ("b", "a", "c")]
+    files = read(section(rows="\n".join(rows))).lock.models[ModelName("m")].files
+    assert [one.path for one in files] == ["a", "b", "c"]
+
+
 def test_an_empty_lock_is_written_and_read() -> None:
     """A project whose last model was removed."""
     text = write_lock(Lock(), None)

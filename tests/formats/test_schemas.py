@@ -43,6 +43,7 @@ BEYOND_A_SCHEMA = {
     "target_drive",
     "target_fetcher",
     "target_git",
+    "target_git_case",
     "target_parent",
     "token_env_is_hf_token",
 }
