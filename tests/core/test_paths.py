@@ -88,7 +88,7 @@ def test_a_repo_path_stays_inside_its_folder_on_every_system(text: str) -> None:
         path = RepoPath(text)
     except ValueError:
         return
-    assert posixpath.normpath(posixpath.join("/root", path)) == f"/root/{path}"
+    assert posixpath.normpath(posixpath.join("/target", path)) == f"/target/{path}"
     inside = ntpath.normpath(ntpath.join("D:\\root", path))
     assert inside == "D:\\root\\" + path.replace("/", "\\")
 
