@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Protocol, Self
 
-from fetcher.core.interfaces import Head
+from fetcher.core.interfaces import Body, Head
 from fetcher.errors import SourceError
 from fetcher.net import failures
 
@@ -193,6 +193,40 @@ class HttpBody:
             if count == 0 or self._clock() >= end_s:
                 break
         return filled
+
+
+class PeekedBody:
+    """A body whose first bytes were looked at and are given once more."""
+
+    def __init__(self, start: bytes, body: Body) -> None:
+        self._start = memoryview(start)
+        self._body = body
+
+    @property
+    def head(self) -> Head:
+        """What the reply's head said."""
+        return self._body.head
+
+    def readinto(self, buffer: memoryview) -> int:
+        """As `Body.readinto`."""
+        if not self._start:
+            return self._body.readinto(buffer)
+        count = min(len(buffer), len(self._start))
+        buffer[:count] = self._start[:count]
+        self._start = self._start[count:]
+        return count
+
+    def close(self) -> None:
+        """Release the connection."""
+        self._body.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 def shut_down(sock: socket.socket) -> None:

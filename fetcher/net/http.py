@@ -8,7 +8,8 @@ Promises (tests/net/test_http.py, tests/net/test_body.py):
     circle, and credentials are asked for anew at each step, so they stay with their host;
   * cookies that a server sets are never kept;
   * a reply that is read whole is bounded in size and time;
-  * each failure of the wire is one of the errors of failures.py.
+  * each failure of the wire is one of the errors of failures.py;
+  * no log holds a token, a signed link or a cookie, the library's own logs included.
 """
 
 import json
@@ -42,6 +43,20 @@ _CONNECT_S = 15.0
 _RAW_FROM = 1 << 20  # bytes; below, a connection that is used again is worth more than a faster body
 
 _log = logging.getLogger(__name__)
+
+
+class _Discreet(logging.Filter):
+    """Takes what may be a secret out of the library's own log: queries of URLs, headers of replies."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record may be logged; it is changed first."""
+        if isinstance(record.args, tuple):
+            record.args = tuple(redact(str(arg)) if isinstance(arg, httpx.URL) else arg for arg in record.args)
+        return "headers.complete" not in str(record.msg)
+
+
+for _name in ("httpx", "httpcore.http11"):
+    logging.getLogger(_name).addFilter(_Discreet())
 
 
 class Auth(Protocol):

@@ -49,6 +49,7 @@ class Catalog:
         self._environment = environment
         self._idle_timeout_s = idle_timeout_s
         self._retry = retry or RetrySchedule()
+        self._login_note = _login_note(environment, home)
         self._tls = functools.cache(tls_context)
         self._lock = threading.Lock()
         self._sources: dict[str, tuple[Source, ...]] = {}
@@ -83,6 +84,7 @@ class Catalog:
                 token=token if origin_of(url) == own else None,
                 token_variable=endpoint.token_env or TOKEN_VARIABLE,
                 retry=self._retry,
+                login_note=self._login_note,
             )
             for url in (endpoint.endpoint, *endpoint.mirrors)
         )
@@ -123,6 +125,18 @@ def _modelscope_endpoint(environment: Mapping[str, str]) -> str:
         if text:
             return _base_url(name, text if "://" in text else f"https://{text}")
     return MODELSCOPE_ENDPOINT
+
+
+def _login_note(environment: Mapping[str, str], home: Path) -> str | None:
+    """That the official tool's login is there and not read, if so.
+
+    Its token stands only in a pickle, which could run any code (`credentials/session` is no
+    token but the number of the installation).
+    """
+    folder = Path(environment.get("MODELSCOPE_HOME") or home / ".modelscope")
+    if not (folder / "credentials" / "cookies").is_file():
+        return None
+    return "login: the one stored by the official tool is a pickle, which fetcher does not read"
 
 
 def _base_url(name: str, url: str) -> str:

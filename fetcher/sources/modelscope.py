@@ -15,7 +15,7 @@ import json
 import random
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, TypeVar
@@ -30,6 +30,7 @@ from fetcher.core.paths import RepoPath, refuse_twins
 from fetcher.core.retry import RetrySchedule
 from fetcher.errors import AuthError, FetcherError, IntegrityError, NotFoundError, SourceError
 from fetcher.net import failures, git_refs
+from fetcher.net.body import PeekedBody
 from fetcher.net.credentials import Credential, Token, basic
 from fetcher.net.http import HttpClient, Reply, user_agent
 from fetcher.net.redact import host_of, printable
@@ -135,6 +136,7 @@ class ModelScopeSource:
         client: Its connections; closed with the source.
         token: None to ask as anybody.
         token_variable: Named in the fix of an error when a token is needed.
+        login_note: A fact for that error: why a login of the official tool is not used.
         sleep: Waits between tries of a listing.
         dice: Gives 0 to 1, to spread the waits.
     """
@@ -147,6 +149,7 @@ class ModelScopeSource:
         token: Token | None,
         token_variable: str,
         retry: RetrySchedule,
+        login_note: str | None = None,
         sleep: Callable[[float], object] = time.sleep,
         dice: Callable[[], float] = random.random,
     ) -> None:
@@ -154,6 +157,7 @@ class ModelScopeSource:
         self._client = client
         self._secret = token.secret if token else ""
         self._token_variable = token_variable
+        self._login_facts = [login_note] if login_note and not token else []
         self._api_auth: Credential | None = None
         self._git_auth: Credential | None = None
         if token:
@@ -444,19 +448,21 @@ class ModelScopeSource:
     def _sifted(self, body: Body, address: RemoteAddress) -> Body:
         """The body, unless it is an error in JSON that came with status 200 (trap 3).
 
-        A file may be JSON itself, so only one whose length is not the locked one is looked at.
+        A file may be JSON itself, so only a reply of another length than the locked one is refused.
         """
         head = body.head
-        if head.status != 200 or head.first is not None or head.length in (None, address.size):
+        if head.status != 200 or head.first is not None or head.content_type != "application/json":
             return body
-        if head.content_type != "application/json" or (head.length or 0) > _MAX_ENVELOPE:
+        if head.length == address.size or (head.length or 0) > _MAX_ENVELOPE:
             return body
-        with body:
-            content = b"".join(_chunks(body))
-        reply = Reply(status=head.status, host=head.host, path="", content=content)
+        start, is_whole = _peeked(body)
+        if not is_whole or len(start) == address.size:
+            return PeekedBody(start, body)
+        body.close()
+        reply = Reply(status=head.status, host=head.host, path="", content=start)
         raise self._refusal(reply, address.ref, address.path) or SourceError(
             f"{head.host} sent JSON instead of {address.path}.",
-            facts=[f"locked: {address.size} bytes", f"sent: {len(content)} bytes"],
+            facts=[f"locked: {address.size} bytes", f"sent: {len(start)} bytes"],
             fix="run the command again, or use another source",
             transient=True,
         )
@@ -476,8 +482,9 @@ class ModelScopeSource:
 
     def _no_repository(self, ref: SourceRef, facts: Sequence[str]) -> NotFoundError:
         return NotFoundError(
-            f"{self.label} has no {'dataset' if ref.dataset else 'model'} {ref.repo}, or shows it to nobody unknown.",
-            facts=facts,
+            f"{self.label} has no {'dataset' if ref.dataset else 'model'} {ref.repo}, "
+            "or does not show it without a token that may read it.",
+            facts=[*facts, *self._login_facts],
             fix=f"correct the name in `source`, or set {self._token_variable} if the repository is private",
         )
 
@@ -485,7 +492,7 @@ class ModelScopeSource:
         what = "refuses the token for" if self._secret else "asks for a token for"
         return AuthError(
             f"{self.label} {what} {ref.repo}.",
-            facts=facts,
+            facts=[*facts, *self._login_facts],
             fix=f"set {self._token_variable} to a token that may read it",
         )
 
@@ -548,7 +555,17 @@ def _path_at(data: object, index: int | str) -> str | None:
     return path if isinstance(path, str) else None
 
 
-def _chunks(body: Body) -> Iterator[bytes]:
-    buffer = bytearray(_MAX_ENVELOPE)
-    while size := body.readinto(memoryview(buffer)):
-        yield bytes(buffer[:size])
+def _peeked(body: Body) -> tuple[bytes, bool]:
+    """The first bytes of a body, and whether they are all of it."""
+    buffer = memoryview(bytearray(_MAX_ENVELOPE))
+    filled = 0
+    try:
+        while filled < len(buffer):
+            count = body.readinto(buffer[filled:])
+            if count == 0:
+                return bytes(buffer[:filled]), True
+            filled += count
+    except BaseException:
+        body.close()
+        raise
+    return bytes(buffer), False
