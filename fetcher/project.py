@@ -346,7 +346,7 @@ class Project:
             jobs=self.settings.jobs,
             idle_timeout_s=self.settings.idle_timeout_s,
             retry=RetrySchedule(attempts=self.settings.retries),
-            # stop_at_failure=not self.settings.keep_going,
+            keep_going=self.settings.keep_going,
         )
         outcomes = run_transfer(jobs, settings=settings, events=self.events, stop=self.stop)
         return {outcome.request.sha256: outcome.error for outcome in outcomes if outcome.error}

@@ -75,6 +75,7 @@ class TransferSettings:
         low_speed_bytes_s: Least speed, measured over `low_speed_time_s`; 0 allows any.
         claim_wait_s: Seconds to wait for another fetcher that makes no progress.
         cores: Processors; decides who hashes.
+        keep_going: Whether the other files go on when one fails.
     """
 
     jobs: int = 8
@@ -85,6 +86,7 @@ class TransferSettings:
     low_speed_time_s: float = 60.0
     claim_wait_s: float = 120.0
     cores: int = field(default_factory=lambda: os.cpu_count() or 1)
+    keep_going: bool = True
     retry: RetrySchedule = field(default_factory=RetrySchedule)
 
 
@@ -133,6 +135,7 @@ def run_transfer(
 
     Raises:
         InterruptedRun: `stop` was set before all was done; what was received is kept.
+        FetcherError: The first failure, if the settings say not to keep going.
     """
     unique = _unique(jobs)
     run = _Run(unique, settings=settings, events=events, stop=stop, clock=clock, sleep=sleep)
@@ -142,6 +145,8 @@ def run_transfer(
         run.carry_out()
     finally:
         events.transfer_done()
+    if not settings.keep_going and (failed := next(filter(None, run.errors.values()), None)):
+        raise failed
     if stop.is_set() and len(run.errors) < len(unique):
         raise InterruptedRun(
             "Interrupted; what was received is kept.",
@@ -318,6 +323,8 @@ class _Run:
         except FetcherError as error:
             self.errors[_key(job)] = error
             self.events.file_failed(job.request, error)
+            if not self.settings.keep_going:
+                self._over.set()
         else:
             self.errors[_key(job)] = None
             self.events.file_done(job.request)

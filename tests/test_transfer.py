@@ -466,6 +466,16 @@ def test_one_file_that_fails_leaves_the_others_alone(store: Store, hub: Scripted
     assert outcomes[1].error is None
 
 
+def test_the_first_failure_ends_the_run_if_it_is_not_to_keep_going(store: Store, hub: ScriptedSource) -> None:
+    """A sync that cannot succeed should not go on moving gigabytes."""
+    lost = ScriptedSource(files={}, label="lost", always=Turn(error=NotFoundError("No such file.")))
+    requests = [request_for(b"a", "a", [lost]), *(request_for(bytes([i]) * 9, f"f{i}", [hub]) for i in range(20))]
+    hub.files.update({f"f{i}": bytes([i]) * 9 for i in range(20)})
+    with pytest.raises(NotFoundError):
+        run(requests, store, settings=replace(QUICK, jobs=1, keep_going=False))
+    assert objects(store) == []
+
+
 def test_no_candidate_at_all_is_an_error_that_says_so(store: Store) -> None:
     """A lock written by hand may name no source."""
     error = error_of(run([request_for(SMALL, "small.json", [])], store))

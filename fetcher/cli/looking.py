@@ -171,10 +171,12 @@ def _conclude_verify(survey: Survey, wrong: dict[str, str]) -> None:
     facts = [f"{spot}: {reason}" for spot, reason in sorted(wrong.items())]
     if all(reason == "missing" for reason in wrong.values()):
         raise DifferenceError(
-            f"{render.count(len(wrong), 'file')} of the lock are missing.", facts=facts, fix="run `fetcher sync`"
+            f"{render.count(len(wrong), 'file')} of the lock {'is' if len(wrong) == 1 else 'are'} missing.",
+            facts=facts,
+            fix="run `fetcher sync`",
         )
     raise IntegrityError(
-        f"{render.count(len(wrong), 'file')} differ from the lock.",
+        f"{render.count(len(wrong), 'file')} {'differs' if len(wrong) == 1 else 'differ'} from the lock.",
         facts=facts,
         fix="run `fetcher sync`; with --force for files that were edited (they are moved into .fetcher/trash/)",
     )

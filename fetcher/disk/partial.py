@@ -32,7 +32,7 @@ from blake3 import blake3
 
 from fetcher.core.digest import Sha256
 from fetcher.core.download import Span
-from fetcher.disk.atomic import disk_errors, write_atomic
+from fetcher.disk.atomic import backdate, disk_errors, write_atomic
 from fetcher.disk.chunks import CHUNK, ChunkList, chunk_stop
 from fetcher.disk.claim import Claim
 from fetcher.errors import BusyError, IntegrityError, InterruptedRun
@@ -335,6 +335,7 @@ class Partial:
         chunks = ChunkList(
             size=self.size, digests=tuple(self._chunks[start].hasher.hexdigest() for start in sorted(self._chunks))
         )
+        backdate(self._data)
         os.fsync(self._data)
         self._close_files()
         data = self._folder / "data"

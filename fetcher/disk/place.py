@@ -24,7 +24,7 @@ from pathlib import Path
 
 from fetcher.core.digest import Sha256
 from fetcher.core.plan import Leftover, Wanted
-from fetcher.disk.atomic import disk_errors, temporary_name
+from fetcher.disk.atomic import backdate, disk_errors, temporary_name
 from fetcher.disk.folder import Folder, walk_to
 from fetcher.disk.index import Row
 from fetcher.errors import BlockedError, IntegrityError
@@ -193,6 +193,7 @@ def _clone(source: Path, folder: Folder, temporary: str) -> bool:
         with source.open("rb") as file:
             fcntl.ioctl(descriptor, _FICLONE, file.fileno())
         os.fchmod(descriptor, 0o444)
+        backdate(descriptor)
         os.fsync(descriptor)
     except OSError:
         folder.unlink(temporary)
@@ -210,7 +211,7 @@ def _copy(source: Path, folder: Folder, temporary: str, wanted: Wanted) -> None:
             view = memoryview(piece)
             while view:
                 view = view[write.write(view) :]
-        _backdate(write.fileno())
+        backdate(write.fileno())
         os.fsync(write.fileno())
     if digest.hexdigest() != wanted.sha256:
         raise IntegrityError(
@@ -218,13 +219,6 @@ def _copy(source: Path, folder: Folder, temporary: str, wanted: Wanted) -> None:
             facts=[f"locked: sha256 {wanted.sha256}", f"found:  sha256 {digest.hexdigest()}"],
             fix="run `fetcher sync` again; the object is fetched anew",
         )
-
-
-def _backdate(descriptor: int) -> None:
-    """Set the time a second back, so that any later write shows, whatever the clock's grain."""
-    if os.utime in os.supports_fd:
-        now = time.time_ns()
-        os.utime(descriptor, ns=(now, now - 1_000_000_000))
 
 
 def _publish(folder: Folder, temporary: str, name: str, known: Row | None) -> None:
