@@ -121,7 +121,7 @@ def _modelscope_endpoint(environment: Mapping[str, str]) -> str:
         ConfigError: The variable does not hold a URL or a host.
     """
     for name in ("MODELSCOPE_ENDPOINT", "MODELSCOPE_DOMAIN"):
-        text = environment.get(name, "").strip().rstrip("/")
+        text = environment.get(name, "").strip()
         if text:
             return _base_url(name, text if "://" in text else f"https://{text}")
     return MODELSCOPE_ENDPOINT
@@ -146,7 +146,7 @@ def _base_url(name: str, url: str) -> str:
     except ValueError:
         usable = False
     if usable:
-        return url
+        return url.rstrip("/")
     raise ConfigError(
         f"{name} does not hold the address of a hub.",
         facts=["expected: such as https://modelscope.cn, without a user, a token or a query"],

@@ -1,0 +1,215 @@
+"""Which string leads where, and with which token."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fetcher.core.manifest import Endpoint, SourceRef
+from fetcher.core.retry import RetrySchedule
+from fetcher.errors import AuthError, ConfigError, SourceError
+from fetcher.sources.catalog import Catalog
+from tests.sources.lookalike import API, COMMIT, Lookalike, blob, fail, listing
+
+SECRET, CORP_SECRET = "ms-0123-SECRET", "ms-4567-CORP"
+FILES = f"{API}/repo/files"
+MODEL = SourceRef.parse("modelscope:owner/name")
+CORP = SourceRef.parse("corp:owner/name")
+
+MakeCatalog = Callable[..., Catalog]
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[MakeCatalog]:
+    made: list[Catalog] = []
+
+    def make(environment: dict[str, str] | None = None, *endpoints: Endpoint) -> Catalog:
+        made.append(
+            Catalog(
+                endpoints={endpoint.name: endpoint for endpoint in endpoints},
+                environment=environment or {},
+                home=tmp_path,
+                idle_timeout_s=5.0,
+                retry=RetrySchedule(attempts=1),
+            )
+        )
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def hub_like() -> Iterator[Lookalike]:
+    with Lookalike() as hub:
+        yield hub.says(FILES, listing(blob("a")))
+
+
+@pytest.fixture
+def mirror() -> Iterator[Lookalike]:
+    with Lookalike() as hub:
+        yield hub.says(FILES, listing(blob("a")))
+
+
+def _corp(hub: Lookalike, *mirrors: str, **more: Any) -> Endpoint:
+    return Endpoint(name="corp", kind="modelscope", endpoint=hub.url, mirrors=mirrors, **more)
+
+
+@pytest.mark.parametrize(
+    ("environment", "label"),
+    [
+        ({}, "modelscope.cn"),
+        ({"MODELSCOPE_ENDPOINT": "http://127.0.0.1:9"}, "127.0.0.1:9"),
+        ({"MODELSCOPE_ENDPOINT": "https://one.example/", "MODELSCOPE_DOMAIN": "two.example"}, "one.example"),
+        ({"MODELSCOPE_DOMAIN": "www.modelscope.cn"}, "www.modelscope.cn"),
+        ({"MODELSCOPE_DOMAIN": "http://two.example:81"}, "two.example:81"),
+        ({"MODELSCOPE_ENDPOINT": " "}, "modelscope.cn"),
+    ],
+)
+def test_the_environment_says_where_modelscope_is(
+    catalog: MakeCatalog, environment: dict[str, str], label: str
+) -> None:
+    """The variables of the official client, in its order."""
+    assert [source.label for source in catalog(environment).candidates(MODEL)] == [label]
+
+
+@pytest.mark.parametrize("url", [f"https://user:{SECRET}@h", "ftp://h", "https://", "https://h?x", "h h", "http://h:x"])
+@pytest.mark.parametrize("name", ["MODELSCOPE_ENDPOINT", "MODELSCOPE_DOMAIN"])
+def test_a_variable_without_an_address_is_refused_unseen(catalog: MakeCatalog, url: str, name: str) -> None:
+    """Its value may hold a token."""
+    with pytest.raises(ConfigError) as caught:
+        catalog({name: url}).candidates(MODEL)
+    assert str(caught.value) == (
+        f"{name} does not hold the address of a hub.\n"
+        "  expected: such as https://modelscope.cn, without a user, a token or a query\n"
+        f"  fix: correct {name} or unset it"
+    )
+
+
+def test_mirrors_follow_their_endpoint(catalog: MakeCatalog, hub_like: Lookalike) -> None:
+    """In the manifest's order, and the same objects each time: their connections are kept."""
+    made = catalog({}, _corp(hub_like, "https://m1.example", "https://m2.example"))
+    sources = made.candidates(CORP)
+    assert [source.label for source in sources] == [hub_like.host, "m1.example", "m2.example"]
+    assert made.candidates(SourceRef.parse("corp:datasets/other/data")) is sources
+
+
+def test_a_mirror_on_another_host_gets_no_token(catalog: MakeCatalog, hub_like: Lookalike, mirror: Lookalike) -> None:
+    """Rule 9; one on the same host is the same server."""
+    corp = _corp(hub_like, mirror.url, f"{hub_like.url}/again", token_env="CORP_TOKEN")
+    environment = {"CORP_TOKEN": CORP_SECRET, "MODELSCOPE_API_TOKEN": SECRET}
+    own, other, again = catalog(environment, corp).candidates(CORP)
+    own.snapshot(CORP, COMMIT)
+    other.snapshot(CORP, COMMIT)
+    hub_like.says(f"/again{FILES}", listing(blob("a")))
+    again.snapshot(CORP, COMMIT)
+    assert [seen.headers["authorization"] for seen in hub_like.seen] == [f"Bearer {CORP_SECRET}"] * 2
+    assert not mirror.seen[0].headers.keys() & {"authorization", "cookie"}
+
+
+@pytest.mark.parametrize(
+    ("same_host", "token_env", "sent"),
+    [
+        (False, None, None),  # the token of modelscope.cn is not for others
+        (True, None, SECRET),  # the host of `modelscope:` under another name
+        (False, "CORP_TOKEN", CORP_SECRET),
+        (True, "UNSET", None),  # named, so nothing else is taken for it
+    ],
+)
+def test_a_named_endpoint_gets_its_own_token(
+    catalog: MakeCatalog, hub_like: Lookalike, same_host: bool, token_env: str | None, sent: str | None
+) -> None:
+    """MODELSCOPE_API_TOKEN belongs to the host of `modelscope:`."""
+    environment = {"CORP_TOKEN": CORP_SECRET, "MODELSCOPE_API_TOKEN": SECRET}
+    if same_host:
+        environment["MODELSCOPE_ENDPOINT"] = hub_like.url
+    catalog(environment, _corp(hub_like, token_env=token_env)).candidates(CORP)[0].snapshot(CORP, COMMIT)
+    assert hub_like.seen[0].headers.get("authorization") == (sent and f"Bearer {sent}")
+
+
+def test_modelscope_api_token_goes_to_modelscope(catalog: MakeCatalog, hub_like: Lookalike) -> None:
+    """Wherever MODELSCOPE_ENDPOINT says that it is."""
+    environment = {"MODELSCOPE_ENDPOINT": hub_like.url, "MODELSCOPE_API_TOKEN": SECRET}
+    catalog(environment).candidates(MODEL)[0].snapshot(MODEL, COMMIT)
+    assert hub_like.seen[0].headers["authorization"] == f"Bearer {SECRET}"
+    assert hub_like.seen[0].headers["cookie"] == f"m_session_id={SECRET}"
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_login_of_the_official_tool_is_named_when_a_token_is_missing(
+    catalog: MakeCatalog, hub_like: Lookalike, tmp_path: Path, moved: bool
+) -> None:
+    """Its token stands in a pickle; who has logged in there would wonder why it is not enough."""
+    folder = tmp_path / ("elsewhere" if moved else ".modelscope") / "credentials"
+    folder.mkdir(parents=True)
+    (folder / "cookies").write_bytes(b"never read")
+    (folder / "session").write_text("0123456789abcdef0123456789abcdef")
+    hub_like.says(FILES, fail(403, status=403))
+    environment = {"MODELSCOPE_ENDPOINT": hub_like.url}
+    if moved:
+        environment["MODELSCOPE_HOME"] = str(folder.parent)
+    with pytest.raises(AuthError) as caught:
+        catalog(environment).candidates(MODEL)[0].snapshot(MODEL, COMMIT)
+    assert str(caught.value) == (
+        f"{hub_like.host} asks for a token for owner/name.\n"
+        "  answer: status 403, code 403, 'no'\n"
+        "  login: the one stored by the official tool is a pickle, which fetcher does not read\n"
+        "  fix: set MODELSCOPE_API_TOKEN to a token that may read it"
+    )
+    assert "authorization" not in hub_like.seen[0].headers, "`session` is the number of an installation, no token"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("hf:owner/name", "huggingface"),
+        ("git+https://host.example/r.git", "git+https"),
+        ("https://host.example/file.bin", "https"),
+        ("file:folder", "file"),
+    ],
+)
+def test_a_kind_to_come_is_refused_by_name(catalog: MakeCatalog, text: str, kind: str) -> None:
+    """Exit 2, and what can be used instead."""
+    with pytest.raises(ConfigError) as caught:
+        catalog().candidates(SourceRef.parse(text))
+    assert str(caught.value) == (
+        f"This version of fetcher reads ModelScope only, not `{kind}:`.\n"
+        f"  source: {SourceRef.parse(text)}\n"
+        '  fix: use `modelscope:OWNER/NAME`, or a [sources.NAME] with kind = "modelscope"'
+    )
+
+
+def test_an_endpoint_of_a_kind_to_come_is_refused(catalog: MakeCatalog) -> None:
+    """A [sources.NAME] may be of another kind."""
+    corp = Endpoint(name="corp", kind="huggingface", endpoint="https://hub.example")
+    with pytest.raises(ConfigError, match="reads ModelScope only, not `huggingface:`"):
+        catalog({}, corp).candidates(CORP)
+
+
+def test_an_endpoint_that_left_the_manifest_is_named(catalog: MakeCatalog, hub_like: Lookalike) -> None:
+    """A lock may still name it (`sync --frozen`)."""
+    with pytest.raises(ConfigError) as caught:
+        catalog({}, _corp(hub_like)).candidates(SourceRef.parse("gone:owner/name"))
+    assert str(caught.value) == (
+        "gone:owner/name names an endpoint that models.toml does not have.\n"
+        "  endpoints: corp\n"
+        "  fix: add a table [sources.gone] to models.toml"
+    )
+
+
+def test_a_closed_catalog_makes_its_sources_anew(catalog: MakeCatalog, hub_like: Lookalike) -> None:
+    """Closing ends connections, not the program."""
+    made = catalog({}, _corp(hub_like))
+    first = made.candidates(CORP)
+    first[0].snapshot(CORP, COMMIT)
+    made.close()
+    assert made.candidates(CORP)[0] is not first[0]
+    made.candidates(CORP)[0].snapshot(CORP, COMMIT)
+
+
+def test_an_endpoint_that_is_not_there_is_an_error_with_its_name(catalog: MakeCatalog) -> None:
+    """No token variable, no URL with a secret: the host."""
+    with pytest.raises(SourceError, match=r"\A127.0.0.1:9 cannot be reached\."):
+        catalog({"MODELSCOPE_ENDPOINT": "http://127.0.0.1:9"}).candidates(MODEL)[0].snapshot(MODEL, COMMIT)
