@@ -130,7 +130,11 @@ def test_a_holder_on_another_machine_is_believed_while_it_writes(tmp_path: Path)
     taken.release()
 
 
-@pytest.mark.parametrize("text", [f"{socket.gethostname()} {os.getpid()} former\n", "", "garbage", "\x00"])
+@pytest.mark.parametrize(
+    "text",
+    [f"{socket.gethostname()} {os.getpid()} former\n", "", "garbage", "\x00"],
+    ids=["former life", "empty", "garbage", "zero"],
+)
 def test_a_mark_of_a_former_life_or_a_torn_one_is_no_holder(tmp_path: Path, text: str) -> None:
     """In a container the next life has the same name and often the same process number."""
     (tmp_path / "owner").write_text(text)
