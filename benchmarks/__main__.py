@@ -140,4 +140,7 @@ def _draw(all_measured: Sequence[Measured], file: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("interrupted")

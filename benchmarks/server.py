@@ -90,6 +90,7 @@ events {{ worker_connections 2048; }}
 http {{
 {temporary}
 access_log off;
+log_not_found off;
 server_tokens off;
 default_type application/octet-stream;
 sendfile on;
