@@ -65,11 +65,17 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """A scenario and what came out; `load` is the machine's before it began."""
+    """A scenario and what came out.
+
+    Attributes:
+        load: The machine's, before it began.
+        disk_s: What writing as many small files took just before; None for few files.
+    """
 
     scenario: Scenario
     data: DataSet
     load: float
+    disk_s: float | None
     results: tuple[Result, ...]
 
     def result(self, name: str) -> Result | None:
@@ -119,13 +125,26 @@ class Bench:
 
     def measure(self, scenario: Scenario, data: DataSet, *, rounds: int, chosen: Sequence[Peer]) -> Measured:
         """All rounds of one scenario."""
-        load = os.getloadavg()[0]
+        load, disk_s = os.getloadavg()[0], self._disk_s(data)
         results = tuple(Result(peer=peer) for peer in chosen if peer.name in scenario.peers)
         for number in range(1, rounds + 1):
             for result in results:
                 if not result.failure:
                     self._add(result, scenario, data, f"{number}/{rounds}")
-        return Measured(scenario=scenario, data=data, load=load, results=results)
+        return Measured(scenario=scenario, data=data, load=load, disk_s=disk_s, results=results)
+
+    def _disk_s(self, data: DataSet) -> float | None:
+        """Seconds for the same files from one loop: creates can be ten times slower on a disk that others use."""
+        if len(data.files) <= _MANY:
+            return None
+        self._count += 1
+        folder = self._runs / f"{self._count:05}"
+        folder.mkdir(parents=True)
+        os.sync()
+        begin_s = time.perf_counter()
+        for file in data.files:
+            (folder / file.name).write_bytes(bytes(file.size))
+        return time.perf_counter() - begin_s
 
     def _add(self, result: Result, scenario: Scenario, data: DataSet, turn: str) -> None:
         outcome = self._once(result.peer, scenario, data)
