@@ -286,6 +286,15 @@ def test_a_signed_link_that_has_expired_is_tried_again(client: HttpClient, wire:
     assert str(caught.value) == f"{cdn.host} refuses the link that leads to it.\n  status: 403\n  path: /o\n  {AGAIN}"
 
 
+def test_a_foreign_host_s_refusal_is_not_read_as_the_hub_s(client: HttpClient, wire: Callable[..., Wire]) -> None:
+    """The hub's codes mean nothing in a CDN's answer."""
+    cdn = wire(_always(reply(b'{"Code": 10990101007}', status="404 X")))
+    hub = wire(_always(_redirect(f"{cdn.url}/o")))
+    with pytest.raises(NotFoundError) as caught:
+        client.open_range(hub.url, start=0, stop=9, size=9, explain=lambda reply: AuthError("not of the hub"))
+    assert caught.value.what == f"{cdn.host} does not have it."
+
+
 def test_a_refusal_is_explained_by_who_knows_the_hub(client: HttpClient, wire: Callable[..., Wire]) -> None:
     """The text of an error holds the hub's code."""
     server = wire(_always(reply(b'{"Code": 1}', status="404 X")))

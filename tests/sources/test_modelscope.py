@@ -208,6 +208,13 @@ def test_a_commit_that_cannot_be_told_is_an_error(
     )
 
 
+def test_two_commits_that_begin_alike_are_not_guessed_between(source: ModelScopeSource, hub_like: Lookalike) -> None:
+    """Eight digits can belong to two commits."""
+    twin = COMMIT[:8] + OTHER[8:]
+    hub_like.says(FILES, listing(blob("a", Revision=COMMIT), blob("b", Revision=twin)))
+    assert _failing(source, revision="dev").what == f"{hub_like.host} does not tell the commit of a revision."
+
+
 def test_a_full_commit_is_used_as_it_is(source: ModelScopeSource, hub_like: Lookalike) -> None:
     """One request."""
     hub_like.says(FILES, listing(blob("a")))
