@@ -230,16 +230,16 @@ class Project:
 
         Raises:
             DifferenceError: There is none.
-            ConfigError: A section's tree digest is not that of its files.
+            ConfigError: A section is not as `fetcher lock` wrote it.
         """
         known = self.lock_text()
         if known is None:
             raise DifferenceError(f"There is no {self.lock_path.name} yet.", fix=self._fix("fetcher lock"))
-        broken = [name for name, model in known.lock.models.items() if not model.tree_is_right()]
+        broken = [name for name, model in known.lock.models.items() if not model.is_intact()]
         if broken:
             raise ConfigError(
                 f"{self.lock_path.name} was changed by hand or merged wrongly.",
-                facts=[f"tree digest and files disagree: {name}" for name in broken],
+                facts=[f"seal or tree does not fit: {name}" for name in broken],
                 fix=self._fix("fetcher lock"),
             )
         return known.lock

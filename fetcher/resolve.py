@@ -116,7 +116,7 @@ def _is_fresh(spec: ModelSpec, locked: LockedModel) -> bool:
     return (
         spec.requested == locked.requested
         and spec.fallback == tuple(pin.source for pin in locked.fallback)
-        and locked.tree_is_right()
+        and locked.is_intact()
     )
 
 

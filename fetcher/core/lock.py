@@ -1,8 +1,14 @@
 """What the manifest means exactly: models.lock as values, and how it can be stale.
 
 Reading and writing the text is formats/lock_toml.py.
+
+Promises (tests/core/test_lock.py):
+  * two sections that pin another thing have another seal;
+  * a section that is not as it was written is stale, whatever the manifest says.
 """
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Self
@@ -51,6 +57,8 @@ class LockedModel:
     Attributes:
         tree: What the file says its tree is; `tree_is_right` compares.
         files: Sorted by path.
+        seal: What the file says its seal is; None in a lock of an older fetcher, and in
+            one that was not read.  Says nothing of its own, so equality leaves it out.
     """
 
     name: ModelName
@@ -60,6 +68,7 @@ class LockedModel:
     requested: Requested
     files: tuple[LockedFile, ...]
     fallback: tuple[PinnedSource, ...] = ()
+    seal: Sha256 | None = field(default=None, compare=False)
 
     @property
     def size(self) -> int:
@@ -70,6 +79,14 @@ class LockedModel:
         """Whether `tree` is the digest of `files` (a merge or an edit may have broken it)."""
         return self.tree == tree_of(self.files)
 
+    def seal_is_right(self) -> bool:
+        """Whether `seal` is that of what is pinned, or there is none (an older lock)."""
+        return self.seal in (None, seal_of(self))
+
+    def is_intact(self) -> bool:
+        """Whether the section is as it was written: not merged from two others, not edited."""
+        return self.seal_is_right() and self.tree_is_right()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lock:
@@ -78,15 +95,19 @@ class Lock:
     models: Mapping[ModelName, LockedModel] = field(default_factory=dict)
 
 
+CHECKSUMS = ("seal", "tree")  # fields that compare the lock with itself, not with the manifest
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Staleness:
     """One field in which the lock is not what the manifest asks for.
 
     Attributes:
         model: NAME.
-        field: `source`, `revision`, `include`, `exclude`, `files`, `fallback`, `tree`,
-            or `model` when the whole section is missing or left over.
-        wanted: The manifest's value, as text.
+        field: `source`, `revision`, `include`, `exclude`, `files`, `fallback`,
+            `model` when the whole section is missing or left over, or `seal` or `tree`
+            when the section is not as it was written (see `CHECKSUMS`).
+        wanted: The manifest's value, as text; of a checksum, what it should be.
         locked: The lock's value, as text.
     """
 
@@ -96,12 +117,36 @@ class Staleness:
     locked: str
 
     def __str__(self) -> str:
-        return f"{self.model}.{self.field}: models.toml has {self.wanted}, models.lock has {self.locked}"
+        wanted = f"expected {self.wanted}" if self.field in CHECKSUMS else f"models.toml has {self.wanted}"
+        return f"{self.model}.{self.field}: {wanted}, models.lock has {self.locked}"
 
 
 def tree_of(files: tuple[LockedFile, ...]) -> Sha256:
     """The `tree` digest of a list of files."""
     return tree_digest((file.sha256, file.size, file.path) for file in files)
+
+
+def seal_of(model: LockedModel) -> Sha256:
+    """The `seal` of a section: sha256 of all that it pins, as JSON.
+
+    The JSON is one line of ASCII, keys sorted, no spaces; the files are in it by `tree`.
+    Its keys are fixed for version 1: a key more would make every seal before it wrong.
+    """
+    wishes = model.requested
+    pinned = {
+        "source": str(model.source),
+        "commit": model.commit,
+        "tree": model.tree.prefixed,
+        "fallback": [str(pin) for pin in model.fallback],
+        "requested": {
+            "revision": wishes.revision,
+            "include": wishes.include,
+            "exclude": wishes.exclude,
+            "files": wishes.files,
+        },
+    }
+    text = json.dumps(pinned, sort_keys=True, separators=(",", ":"))
+    return Sha256(hashlib.sha256(text.encode("ascii")).hexdigest())
 
 
 def staleness(manifest: Manifest, lock: Lock) -> list[Staleness]:
@@ -131,9 +176,16 @@ def _model_staleness(spec: ModelSpec, locked: LockedModel) -> Iterator[Staleness
     for name, want, have in pairs:
         if want != have:
             yield Staleness(model=spec.name, field=name, wanted=_show(want), locked=_show(have))
+    if not locked.seal_is_right():
+        yield Staleness(
+            model=spec.name,
+            field="seal",
+            wanted="a section as `fetcher lock` wrote it",
+            locked="one that was changed by hand or merged",
+        )
     if not locked.tree_is_right():
         yield Staleness(
-            model=spec.name, field="tree", wanted="a file list as locked", locked="a tree digest of another file list"
+            model=spec.name, field="tree", wanted="the digest of its files", locked="that of another file list"
         )
 
 

@@ -2,13 +2,16 @@
 
 The text is a function of the lock alone: the same pins give the same bytes everywhere.  One
 line a file and sections sorted by name let git merge the work of two people on two models;
-a section that did not change keeps its bytes, so that keys of a newer fetcher survive.
+a section that did not change keeps its bytes, so that keys of a newer fetcher survive.  The
+seal of a section changes with anything in it, so that two changes of one model conflict; the
+last line never changes, so that git tells a model added at the end from a change above it.
 
-A `tree` that does not fit its files is no error here: core.lock.staleness reports it.
+A `tree` or `seal` that does not fit is no error here: core.lock.staleness reports it.
 
-Promises (tests/formats/test_lock_toml.py):
+Promises (tests/formats/test_lock_toml.py; of merges, tests/formats/test_lock_merge.py):
   * reading what was written gives the same lock, and writing it again the same bytes;
-  * whatever a lock says, its paths are safe, without twins, and its sizes possible.
+  * whatever a lock says, its paths are safe, without twins, and its sizes possible;
+  * a clean git merge of two locks pins what both changes say, or is refused when read.
 """
 
 import re
@@ -21,7 +24,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fetcher.core.digest import Commit, Sha256
-from fetcher.core.lock import Lock, LockedFile, LockedModel, PinnedSource
+from fetcher.core.lock import Lock, LockedFile, LockedModel, PinnedSource, seal_of
 from fetcher.core.manifest import Requested, SourceRef
 from fetcher.core.paths import ModelName, RepoPath, refuse_twins
 from fetcher.errors import ConfigError, FetcherError, IntegrityError
@@ -30,6 +33,7 @@ from fetcher.formats.toml_text import header_path, line_of, outline, parse_toml
 
 VERSION = 1
 HEADER = "# Written by `fetcher lock`. Commit this file; do not edit it.\nversion = 1"
+END = "# End of the lock."
 MAX_SIZE = 2**63 - 1  # bytes; what a file offset can be (POSIX off_t)
 
 _Parsed = TypeVar("_Parsed")
@@ -41,6 +45,7 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
 _HEADER_LINE = re.compile(r"^[ \t]*\[[^\n]*", re.MULTILINE)
 _SCHEMA_SOURCE = r"^[A-Za-z0-9][A-Za-z0-9._+-]*:[^\u0000-\u0020\u007f]+$"
 _SCHEMA_COMMIT = r"^(?:[0-9a-f]{40}|[0-9a-f]{64})$"
+_SCHEMA_DIGEST = r"^sha256:[0-9a-f]{64}$"
 _SCHEMA_ROW = r"^sha256:[0-9a-f]{64} (?:0|[1-9][0-9]{0,18})$"
 
 
@@ -75,7 +80,12 @@ class LockedModelTable(_Table):
     commit: str = Field(description="The commit of the source.", json_schema_extra={"pattern": _SCHEMA_COMMIT})
     tree: str = Field(
         description="sha256 over the sorted lines `<sha256> <size> <path>\\n` of the files.",
-        json_schema_extra={"pattern": "^sha256:[0-9a-f]{64}$"},
+        json_schema_extra={"pattern": _SCHEMA_DIGEST},
+    )
+    seal: str | None = Field(
+        default=None,
+        description="sha256 over all that this section pins; differs when it was merged or edited by hand.",
+        json_schema_extra={"pattern": _SCHEMA_DIGEST},
     )
     fallback: list[str] = Field(default=[], description="Other homes of the same bytes, each `SOURCE@COMMIT`.")
     requested: RequestedTable = Field(description="What the manifest asked for when this was locked.")
@@ -169,6 +179,7 @@ def _model(name: str, table: LockedModelTable, text: str, *, file: str) -> Locke
         source=here.parsed(SourceRef.parse, table.source, "source"),
         commit=here.parsed(Commit, table.commit, "commit"),
         tree=here.parsed(Sha256.parse, table.tree, "tree"),
+        seal=None if table.seal is None else here.parsed(Sha256.parse, table.seal, "seal"),
         fallback=tuple(here.parsed(PinnedSource.parse, pin, "fallback") for pin in table.fallback),
         requested=table.requested.to_core(),
         files=_files(table.files, here),
@@ -239,7 +250,7 @@ class _Place:
 
 
 def _split(text: str) -> tuple[str, dict[str, str], str]:
-    """Cut the text into its head, the models' sections and other tables at the top."""
+    """Cut the text into its head, the models' sections and other tables at the top; without the last line."""
     shape = outline(text)
     starts = [
         (_with_comments(shape, match.start()), path)
@@ -256,7 +267,11 @@ def _split(text: str) -> tuple[str, dict[str, str], str]:
         elif len(path) > 1:
             sections[path[1]] = sections.get(path[1], "") + piece
     head = text[: starts[0][0]] if starts else text
-    return head.strip("\n"), {name: pieces.strip("\n") for name, pieces in sections.items()}, foreign.strip("\n")
+    return _without_end(head), {name: _without_end(pieces) for name, pieces in sections.items()}, _without_end(foreign)
+
+
+def _without_end(text: str) -> str:
+    return text.strip("\n").removesuffix(f"\n{END}").rstrip("\n")
 
 
 def _with_comments(text: str, start: int) -> int:
@@ -276,6 +291,7 @@ def write_lock(lock: Lock, previous: LockText | None) -> str:
     pieces.extend(_kept(lock.models[name], old) or _section(lock.models[name]) for name in sorted(lock.models))
     if old.foreign:
         pieces.append(old.foreign)
+    pieces.append(END)
     return "\n\n".join(pieces) + "\n"
 
 
@@ -289,7 +305,10 @@ def _head(old: LockText) -> str:
 
 
 def _kept(model: LockedModel, old: LockText) -> str | None:
-    """The bytes of a section that says the same, read alone, as the model; None when it is to be written anew."""
+    """The bytes of a section that says the same, read alone, as the model; None when it is to be written anew.
+
+    A section without a seal is kept: an older fetcher wrote it, and its bytes are right.
+    """
     section = old.sections.get(model.name)
     if section is None:
         return None
@@ -299,7 +318,9 @@ def _kept(model: LockedModel, old: LockText) -> str | None:
         alone = read_lock(f"{HEADER}\n\n{section}\n", file="models.lock").lock
     except FetcherError:
         return None
-    return section if alone.models == {model.name: model} else None
+    if alone.models != {model.name: model} or not alone.models[model.name].seal_is_right():
+        return None
+    return section
 
 
 def _section(model: LockedModel) -> str:
@@ -309,6 +330,7 @@ def _section(model: LockedModel) -> str:
         f"source = {_quote(str(model.source))}",
         f"commit = {_quote(model.commit)}",
         f"tree = {_quote(model.tree.prefixed)}",
+        f"seal = {_quote(seal_of(model).prefixed)}",
     ]
     if model.fallback:
         lines.append(f"fallback = {_array(map(str, model.fallback))}")

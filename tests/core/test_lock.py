@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 
 from fetcher.core.digest import Commit, Sha256
-from fetcher.core.lock import Lock, LockedFile, LockedModel, PinnedSource, Staleness, staleness, tree_of
+from fetcher.core.lock import Lock, LockedFile, LockedModel, PinnedSource, Staleness, seal_of, staleness, tree_of
 from fetcher.core.manifest import Manifest, ModelSpec, Requested, SourceRef
 from fetcher.core.paths import ModelName, RepoPath
 from tests.core.strategies import locks, unhurried
@@ -105,7 +105,56 @@ def test_a_tree_that_does_not_fit_the_files_is_told() -> None:
     """A merge can take one side's files and the other's tree without a conflict mark."""
     broken = replace(LOCKED, files=FILES[:1])
     assert not broken.tree_is_right()
-    assert [difference.field for difference in found(SPEC, broken)] == ["tree"]
+    assert not broken.is_intact()
+    assert [str(difference) for difference in found(SPEC, broken)] == [
+        "gpt2.tree: expected the digest of its files, models.lock has that of another file list"
+    ]
+
+
+OTHER_PINS = {
+    "source": replace(LOCKED, source=MIRROR),
+    "commit": replace(LOCKED, commit=Commit("2" * 40)),
+    "tree": replace(LOCKED, tree=Sha256("0" * 64)),
+    "fallback": replace(LOCKED, fallback=()),
+    "fallback commit": replace(LOCKED, fallback=(PinnedSource(source=MIRROR, commit=Commit("2" * 40)),)),
+    "revision": replace(LOCKED, requested=replace(REQUESTED, revision="main")),
+    "no revision": replace(LOCKED, requested=replace(REQUESTED, revision=None)),
+    "include": replace(LOCKED, requested=replace(REQUESTED, include=("*.json", "*.zip"))),
+    "exclude": replace(LOCKED, requested=replace(REQUESTED, exclude=())),
+    "files": replace(LOCKED, requested=replace(REQUESTED, files=())),
+    "include for exclude": replace(
+        LOCKED, requested=replace(REQUESTED, include=REQUESTED.exclude, exclude=REQUESTED.include)
+    ),
+    "one pattern for two": replace(LOCKED, requested=replace(REQUESTED, include=('*.json","*.zip',))),
+}
+
+
+def test_whatever_is_pinned_changes_the_seal() -> None:
+    """Two changes of one model must touch one line, or git mixes them."""
+    assert len({seal_of(model) for model in (LOCKED, *OTHER_PINS.values())}) == 1 + len(OTHER_PINS)
+
+
+@pytest.mark.parametrize("what", OTHER_PINS)
+def test_a_section_under_the_seal_of_another_is_told(what: str) -> None:
+    """`lock --check` finds a clean merge that mixed two sections, and an edit by hand."""
+    mixed = replace(OTHER_PINS[what], seal=seal_of(LOCKED))
+    assert not mixed.is_intact()
+    assert (
+        "gpt2.seal: expected a section as `fetcher lock` wrote it, "
+        "models.lock has one that was changed by hand or merged"
+    ) in [str(difference) for difference in found(SPEC, mixed)]
+
+
+def test_a_right_seal_and_none_are_fine() -> None:
+    """None stands in the lock of an older fetcher, which must not be stale for it."""
+    for seal in (seal_of(LOCKED), None):
+        assert found(SPEC, replace(LOCKED, seal=seal)) == []
+        assert replace(LOCKED, seal=seal).is_intact()
+
+
+def test_equality_does_not_ask_how_a_section_was_sealed() -> None:
+    """Two sections that pin the same are no change to tell."""
+    assert replace(LOCKED, seal=Sha256("0" * 64)) == LOCKED
 
 
 def test_the_size_is_the_sum_of_the_files() -> None:

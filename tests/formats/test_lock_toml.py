@@ -12,7 +12,7 @@ from fetcher.core.lock import Lock, LockedFile, LockedModel, PinnedSource, tree_
 from fetcher.core.manifest import Requested, SourceRef
 from fetcher.core.paths import ModelName, RepoPath
 from fetcher.errors import ConfigError, FetcherError, IntegrityError
-from fetcher.formats.lock_toml import HEADER, LockText, read_lock, write_lock
+from fetcher.formats.lock_toml import END, HEADER, LockText, read_lock, write_lock
 from tests.core.strategies import locks, models, unhurried
 
 ZERO = "0" * 64
@@ -23,6 +23,21 @@ GPT2_TREE = sha256(
         f"{'f' * 64} 9223372036854775807 \U0001f600.txt\n"
     ).encode()
 ).hexdigest()
+BGE_SEAL = sha256(
+    (
+        '{"commit":"1111111111111111111111111111111111111111",'
+        '"fallback":["modelscope:AI-ModelScope/bge@2222222222222222222222222222222222222222"],'
+        '"requested":{"exclude":[],"files":["config.json"],"include":[],"revision":null},'
+        f'"source":"huggingface:BAAI/bge","tree":"sha256:{BGE_TREE}"}}'
+    ).encode()
+).hexdigest()
+GPT2_SEAL = sha256(
+    (
+        '{"commit":"83ee97c66e841048bedc5c02c15ce2f3ed259feb","fallback":[],'
+        '"requested":{"exclude":["*.md","a\\"b"],"files":[],"include":["*.json","\\u529f/*"],"revision":"master"},'
+        f'"source":"modelscope:datasets/AI-ModelScope/gpt2","tree":"sha256:{GPT2_TREE}"}}'
+    ).encode()
+).hexdigest()
 GOLDEN = f"""\
 # Written by `fetcher lock`. Commit this file; do not edit it.
 version = 1
@@ -31,6 +46,7 @@ version = 1
 source = "huggingface:BAAI/bge"
 commit = "1111111111111111111111111111111111111111"
 tree = "sha256:{BGE_TREE}"
+seal = "sha256:{BGE_SEAL}"
 fallback = ["modelscope:AI-ModelScope/bge@2222222222222222222222222222222222222222"]
 
 [models.bge.requested]
@@ -43,10 +59,11 @@ files = ["config.json"]
 source = "modelscope:datasets/AI-ModelScope/gpt2"
 commit = "83ee97c66e841048bedc5c02c15ce2f3ed259feb"
 tree = "sha256:{GPT2_TREE}"
+seal = "sha256:{GPT2_SEAL}"
 
 [models."gpt.2".requested]
 revision = "master"
-include = ["*.json", "onnx/*"]
+include = ["*.json", "功/*"]
 exclude = ["*.md", "a\\"b"]
 
 [models."gpt.2".files]
@@ -55,6 +72,8 @@ exclude = ["*.md", "a\\"b"]
 "é.txt" = "sha256:{"e" * 64} 1"
 "Ａ.txt" = "sha256:{"d" * 64} 2"
 "\U0001f600.txt" = "sha256:{"f" * 64} 9223372036854775807"
+
+# End of the lock.
 """
 
 
@@ -85,7 +104,7 @@ def golden_lock() -> Lock:
         source=SourceRef.parse("ms:datasets/AI-ModelScope/gpt2"),
         commit=Commit("83ee97c66e841048bedc5c02c15ce2f3ed259feb"),
         tree=tree_of(gpt2_files),
-        requested=Requested(revision="master", include=("*.json", "onnx/*"), exclude=("*.md", 'a"b')),
+        requested=Requested(revision="master", include=("*.json", "功/*"), exclude=("*.md", 'a"b')),
         files=gpt2_files,
     )
     return Lock(models={gpt2.name: gpt2, bge.name: bge})
@@ -114,6 +133,7 @@ def test_a_lock_reads_back_as_it_was_written(lock: Lock) -> None:
     text = write_lock(lock, None)
     previous = read(text)
     assert previous.lock == lock
+    assert all(model.is_intact() for model in previous.lock.models.values())
     assert list(previous.lock.models) == sorted(lock.models)
     assert write_lock(previous.lock, previous) == text
     assert write_lock(previous.lock, None) == text
@@ -179,6 +199,8 @@ tree = "sha256:{ZERO}"
 # Something new.
 [policy]
 x = 1
+
+# End of the lock.
 """
 
 
@@ -186,6 +208,66 @@ def test_what_is_unknown_is_kept_byte_for_byte() -> None:
     """A newer fetcher wrote it; an older one must not throw it away (design 3)."""
     previous = read(STRANGE)
     assert write_lock(previous.lock, previous) == STRANGE
+
+
+@pytest.mark.parametrize("ending", ["", "\n", "\n# End of the lock.", "\n\n\n# End of the lock.\n\n"])
+@pytest.mark.parametrize("start", [GOLDEN, STRANGE, f"{HEADER}\n\n{END}\n"], ids=["golden", "strange", "empty"])
+def test_the_last_line_is_written_once_however_the_text_ended(start: str, ending: str) -> None:
+    """An older fetcher wrote none, and an editor may have moved it."""
+    previous = read(start.removesuffix(f"\n\n{END}\n") + ending)
+    assert write_lock(previous.lock, previous) == start
+
+
+def test_a_last_line_in_the_middle_is_dropped() -> None:
+    """It is left there when a conflict of an old and a new lock is resolved by taking both sides."""
+    text = GOLDEN.replace('\n\n[models."gpt.2"]', f'\n\n{END}\n\n[models."gpt.2"]')
+    assert text.count(END) == 2
+    previous = read(text)
+    assert write_lock(previous.lock, previous) == GOLDEN
+
+
+def test_the_words_of_the_last_line_may_stand_elsewhere() -> None:
+    """Only a line of its own is fetcher's; another comment is its writer's."""
+    text = section(note='""', rows=f'"x" = "sha256:{ZERO} 1"  {END}')
+    previous = read(text)
+    assert write_lock(previous.lock, previous) == f"{text}\n{END}\n"
+
+
+SEALED = GOLDEN.replace("\ncommit", '\nfuture = "kept"\ncommit')
+
+
+def test_a_section_with_its_seal_is_kept_byte_for_byte() -> None:
+    """The seal covers what this version knows, so that a key of a newer fetcher does not break it."""
+    previous = read(SEALED)
+    assert all(model.is_intact() for model in previous.lock.models.values())
+    assert write_lock(previous.lock, previous) == SEALED
+
+
+def test_a_section_with_a_wrong_seal_is_not_kept() -> None:
+    """Its unknown keys may be from another side of a merge; the other section stays."""
+    previous = read(SEALED.replace(BGE_SEAL, ZERO))
+    cut = SEALED.index('[models."gpt.2"]')
+    assert write_lock(previous.lock, previous) == GOLDEN[: GOLDEN.index('[models."gpt.2"]')] + SEALED[cut:]
+
+
+def test_a_wrong_seal_is_not_an_error_of_reading() -> None:
+    """A merge can leave one; staleness reports it and `fetcher lock` mends it."""
+    model = read(GOLDEN.replace(BGE_SEAL, ZERO)).lock.models[ModelName("bge")]
+    assert model.seal == ZERO
+    assert not model.seal_is_right()
+    assert not model.is_intact()
+
+
+def test_a_section_without_a_seal_is_read_and_sealed_when_it_changes() -> None:
+    """An older fetcher wrote it; to rewrite every section for it would make a review unreadable."""
+    text = GOLDEN.replace(f'seal = "sha256:{BGE_SEAL}"\n', "")
+    previous = read(text)
+    bge = previous.lock.models[ModelName("bge")]
+    assert bge.seal is None
+    assert bge.is_intact()
+    assert write_lock(previous.lock, previous) == text
+    moved = Lock(models={**previous.lock.models, bge.name: replace(bge, commit=Commit("3" * 40))})
+    assert read(write_lock(moved, previous)).lock.models[ModelName("bge")].seal is not None
 
 
 def test_a_removed_model_takes_its_comment_along_and_nothing_else() -> None:
@@ -201,7 +283,7 @@ def test_a_changed_section_is_written_anew_and_the_other_kept() -> None:
     previous = read(STRANGE)
     a = replace(previous.lock.models[ModelName("a")], commit=Commit("1" * 40))
     text = write_lock(Lock(models={**previous.lock.models, a.name: a}), previous)
-    fresh = write_lock(Lock(models={a.name: a}), None).removeprefix(HEADER).strip("\n")
+    fresh = write_lock(Lock(models={a.name: a}), None).removeprefix(HEADER).removesuffix(f"{END}\n").strip("\n")
     start, end = STRANGE.index("# About a."), STRANGE.index("# About b.")
     assert text == f"{STRANGE[:start]}{fresh}\n\n{STRANGE[end:]}"
 
@@ -249,7 +331,7 @@ def test_files_are_sorted_however_they_stand_in_the_text() -> None:
 def test_an_empty_lock_is_written_and_read() -> None:
     """A project whose last model was removed."""
     text = write_lock(Lock(), None)
-    assert text == f"{HEADER}\n"
+    assert text == f"{HEADER}\n\n{END}\n"
     assert read(text).lock == Lock()
 
 
@@ -307,6 +389,14 @@ BAD = {
         (
             "models.lock, line 6: `models.m.commit` is not as `fetcher lock` writes it.\n"
             "  reason: expected a full commit of 40 hex digits, got 'master'\n"
+            f"  fix: {GIT_FIX}"
+        ),
+    ),
+    "seal_without_prefix": (
+        section(seal=f'"{ZERO}"'),
+        (
+            "models.lock, line 8: `models.m.seal` is not as `fetcher lock` writes it.\n"
+            f"  reason: expected `sha256:` and 64 hex digits, got '{ZERO}'\n"
             f"  fix: {GIT_FIX}"
         ),
     ),

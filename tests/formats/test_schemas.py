@@ -125,6 +125,7 @@ def changed(*path: str, value: object) -> dict[str, Any]:
 def test_unknown_keys_of_a_lock_are_accepted() -> None:
     """A newer fetcher may have written them, and they are kept."""
     assert LOCK.is_valid(GOOD_LOCK)
+    assert LOCK.is_valid(changed("models", "a", "seal", value=f"sha256:{'0' * 64}"))
     for path in (("future",), ("models", "a", "license"), ("models", "a", "requested", "future")):
         assert LOCK.is_valid(changed(*path, value="x"))
 
@@ -136,6 +137,8 @@ def test_unknown_keys_of_a_lock_are_accepted() -> None:
         (("models", "a", "source"), "a/b"),
         (("models", "a", "commit"), "master"),
         (("models", "a", "tree"), "0" * 64),
+        (("models", "a", "seal"), "0" * 64),
+        (("models", "a", "seal"), None),
         (("models", "a", "fallback"), "ms:a/b"),
         (("models", "a", "requested"), None),
         (("models", "a", "files", "x"), f"sha256:{'0' * 64} 07"),
