@@ -163,6 +163,20 @@ def test_a_section_whose_tree_is_wrong_is_listed_again_at_its_commit() -> None:
     assert _resolve(_spec(), hub, broken) == lock
 
 
+def test_a_section_whose_seal_is_wrong_is_listed_again_at_its_commit() -> None:
+    """The files agree with the tree, but nobody knows whether they are those of the commit."""
+    hub = _hub()
+    lock = _resolve(_spec(), hub)
+    hub.branches[None] = _SECOND
+    hub.asked.clear()
+    model = lock.models[ModelName("a")]
+    broken = Lock(models={model.name: replace(model, seal=_sha("another"))})
+    mended = _resolve(_spec(), hub, broken)
+    assert hub.asked == [_FIRST]
+    assert mended == lock
+    assert mended.models[model.name].is_intact()
+
+
 def test_models_that_left_the_manifest_leave_the_lock() -> None:
     """The lock holds what the manifest asks for and nothing else."""
     hub = _hub()

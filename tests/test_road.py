@@ -189,6 +189,35 @@ def test_check_names_the_fields_that_differ_without_asking_anyone(at: Desk, publ
     assert [r.path for r in hub.requests if "/api/v1/models/owner/model/repo/files" in r.path] == []
 
 
+def test_a_section_edited_by_hand_is_noticed_and_mended_at_its_commit(at: Desk, publisher: Publisher) -> None:
+    """A merge can do the same; nothing but the seal tells, for the files and their tree agree."""
+    publisher.publish("owner/model", _TREE)
+    at.model()
+    at.ok("lock")
+    lock = at.folder / "models.lock"
+    pinned = json.loads(at.ok("lock", "--json").out)["models"]["m"]["commit"]
+    at.model(more='exclude = ["*.md"]')
+    lock.write_text(lock.read_text("utf-8").replace(".requested]", '.requested]\nexclude = ["*.md"]'), "utf-8")
+    publisher.tag("owner/model", "v1", _TREE)
+    publisher.publish("owner/model", {**_TREE, "config.json": b"{}"})
+    assert at.fetcher("lock", "--check").err == (
+        "error: models.lock is not what models.toml asks for.\n"
+        "  m.seal: expected a section as `fetcher lock` wrote it, "
+        "models.lock has one that was changed by hand or merged\n"
+        "  fix: run `fetcher lock`\n"
+    )
+    frozen = at.fetcher("sync", "--frozen")
+    assert frozen.code == 2
+    assert frozen.err == (
+        "error: models.lock was changed by hand or merged wrongly.\n"
+        "  seal or tree does not fit: m\n"
+        "  fix: run `fetcher lock`\n"
+    )
+    mended = json.loads(at.ok("lock", "--json").out)["models"]["m"]
+    assert (mended["commit"], mended["files"]) == (pinned, len(_TREE) - 1)
+    at.ok("lock", "--check")
+
+
 def test_dry_runs_change_nothing(at: Desk, publisher: Publisher) -> None:
     """A command that only looks prints the plan."""
     publisher.publish("owner/model", _TREE)
