@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-import platformdirs
-
 from fetcher.core.digest import Sha256
 from fetcher.core.interfaces import Events, FetchRequest, NoEvents
 from fetcher.core.lock import Lock, LockedModel, Staleness, staleness
@@ -31,65 +29,12 @@ from fetcher.errors import ConfigError, DifferenceError, FetcherError
 from fetcher.formats.lock_toml import LockText, read_lock, write_lock
 from fetcher.formats.manifest_toml import read_manifest
 from fetcher.resolve import KEEP_PINS, Upgrade, resolve, unknown_models
+from fetcher.settings import Settings
 from fetcher.sources.catalog import Catalog
 from fetcher.sync import Report, Workplace, fetch_request, make_state_folder
 from fetcher.transfer import Job, TransferSettings, require_space, run_transfer
 
 MANIFEST = "models.toml"
-_DEFAULT_JOBS = 8  # files at a time; as the official hub clients
-_DEFAULT_IDLE_S = 60.0
-_DEFAULT_RETRIES = 6
-_DEFAULT_WAIT_S = 600.0  # another sync of a large model may well take that long
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What decides besides the manifest: flags, then environment, then defaults.
-
-    Attributes:
-        store: The shared store's folder.
-        environment: For endpoints and tokens; values are never shown.
-        jobs: Files fetched at a time.
-        wait_s: Seconds to wait for another fetcher.
-        keep_going: Go on with the other files when one fails.
-        idle_timeout_s: Seconds without a byte after which a connection is given up.
-        retries: Tries in a row that may fail before a source is given up.
-    """
-
-    store: Path
-    environment: Mapping[str, str]
-    home: Path
-    jobs: int = _DEFAULT_JOBS
-    wait_s: float = _DEFAULT_WAIT_S
-    keep_going: bool = False
-    idle_timeout_s: float = _DEFAULT_IDLE_S
-    retries: int = _DEFAULT_RETRIES
-
-    @classmethod
-    def of(
-        cls,
-        environment: Mapping[str, str],
-        *,
-        jobs: int | None = None,
-        wait_s: float | None = None,
-        keep_going: bool = False,
-    ) -> "Settings":
-        """Combine flags (None: not given) with the environment and the defaults.
-
-        Raises:
-            ConfigError: A variable or flag holds what cannot be used.
-        """
-        store = environment.get("FETCHER_STORE") or platformdirs.user_cache_dir("fetcher", appauthor=False)
-        return cls(
-            store=Path(store).expanduser().absolute(),
-            environment=environment,
-            home=Path.home(),
-            jobs=jobs or _positive(environment, "FETCHER_JOBS", _DEFAULT_JOBS),
-            wait_s=_DEFAULT_WAIT_S if wait_s is None else wait_s,
-            keep_going=keep_going,
-            idle_timeout_s=_positive_number(environment, "FETCHER_IDLE_TIMEOUT", _DEFAULT_IDLE_S),
-            retries=_positive(environment, "FETCHER_RETRIES", _DEFAULT_RETRIES),
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -409,27 +354,3 @@ def _read(path: Path) -> str:
         ) from None
     except OSError as error:
         raise ConfigError(f"{path.name} cannot be read: {error.strerror}.", fix=f"check {path}") from None
-
-
-def _positive(environment: Mapping[str, str], name: str, default: int) -> int:
-    text = environment.get(name)
-    if not text:
-        return default
-    if not text.isdigit() or int(text) < 1:
-        raise ConfigError(
-            f"{name} must be a whole number above 0, got {text!r}.", fix=f"set {name}={default} or unset it"
-        )
-    return int(text)
-
-
-def _positive_number(environment: Mapping[str, str], name: str, default: float) -> float:
-    text = environment.get(name)
-    if not text:
-        return default
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise ConfigError(f"{name} must be a number above 0, got {text!r}.", fix=f"set {name}={default:g} or unset it")
-    return value

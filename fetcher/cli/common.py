@@ -3,6 +3,7 @@
 import logging
 import os
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,8 @@ import typer
 from fetcher.cli import render
 from fetcher.core.interfaces import Events, NoEvents
 from fetcher.errors import ConfigError
-from fetcher.project import MANIFEST, Project, Settings
+from fetcher.project import MANIFEST, Project
+from fetcher.settings import Flags, Settings
 
 Directory = Annotated[
     Path | None, typer.Option("--directory", "-C", metavar="DIR", help="Work as if started in DIR.", show_default=False)
@@ -27,6 +29,15 @@ Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="On
 Groups = Annotated[
     list[str] | None, typer.Option("--group", metavar="GROUP", help="Only models of this group.", show_default=False)
 ]
+
+
+class Style(StrEnum):
+    """How progress is shown."""
+
+    auto = "auto"
+    plain = "plain"
+    json = "json"
+    none = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +80,8 @@ def folder_of(common: Common) -> Path:
     return folder
 
 
-def open_project(
-    common: Common, *, jobs: int | None = None, wait_s: float | None = None, keep_going: bool = False
-) -> Project:
-    """The project that the options name."""
+def open_project(common: Common, flags: Flags | None = None, *, events: Events | None = None) -> Project:
+    """The project that the options name; without `events`, notes are said in lines."""
     manifest = common.manifest or MANIFEST
     folder = folder_of(common)
     if Path(manifest).name != manifest:
@@ -80,17 +89,17 @@ def open_project(
     return Project.find(
         folder,
         manifest=manifest,
-        settings=Settings.of(os.environ, jobs=jobs, wait_s=wait_s, keep_going=keep_going),
-        events=_events(common),
+        settings=Settings.of(os.environ, flags or Flags()),
+        events=events or Notes(),
     )
 
 
-def _events(common: Common) -> Events:
-    if common.quiet:
-        return NoEvents()
-    from fetcher.cli import progress  # rich is needed only where something is shown
+class Notes(NoEvents):
+    """Says what a person may want to know."""
 
-    return progress.for_terminal()
+    def note(self, text: str) -> None:
+        """Say it."""
+        render.say(f"note: {text}")
 
 
 def _level(verbose: int) -> int:

@@ -1,8 +1,9 @@
-"""Progress while bytes move: bars on a terminal, a line every few seconds elsewhere.
+"""Progress while bytes move: bars on a terminal, a line every few seconds elsewhere, JSON for programs.
 
-Both watch through the same door (core.interfaces.Events); both write to stderr.
+All watch through the same door (core.interfaces.Events); all write to stderr.
 """
 
+import json
 import sys
 import threading
 import time
@@ -19,18 +20,76 @@ from rich.progress import (
 )
 
 from fetcher.cli import render
+from fetcher.cli.common import Notes, Style
 from fetcher.core.interfaces import Events, FetchRequest, NoEvents
 
 _EVERY_S = 5.0  # between two lines where there is no terminal
+_JSON_EVERY_S = 0.5  # between two events of progress
 _BARS = 8  # of single files, below the total
 
 
-def for_terminal() -> Events:
-    """Bars if stderr is a terminal, else lines."""
-    return Bars() if sys.stderr.isatty() else Lines()
+def watcher(style: Style) -> Events:
+    """What `--progress` names; `auto` is bars if stderr is a terminal, else lines."""
+    if style is Style.none:
+        return NoEvents()
+    if style is Style.json:
+        return JsonLines()
+    return Bars() if style is Style.auto and sys.stderr.isatty() else Lines()
 
 
-class Lines(NoEvents):
+class JsonLines(NoEvents):
+    """One JSON object a line; the README lists the events."""
+
+    def __init__(self) -> None:
+        self._mutex = threading.Lock()
+        self._size = self._have = 0
+        self._said = 0.0
+
+    def transfer_started(self, *, files: int, size: int, have: int) -> None:
+        """`transfer-started`."""
+        self._size, self._have = size, have
+        self._tell("transfer-started", files=files, size=size, have=have)
+
+    def file_started(self, request: FetchRequest, *, have: int) -> None:
+        """`file-started`."""
+        self._tell("file-started", file=request.label, sha256=request.sha256, size=request.size, have=have)
+
+    def bytes_received(self, request: FetchRequest, count: int) -> None:
+        """`progress`, twice a second at most."""
+        with self._mutex:
+            self._have += count
+            now = time.monotonic()
+            if now - self._said < _JSON_EVERY_S:
+                return
+            self._said = now
+            have = self._have
+        self._tell("progress", have=have, size=self._size)
+
+    def retrying(self, request: FetchRequest, *, reason: str, delay_s: float) -> None:
+        """`retrying`."""
+        self._tell("retrying", file=request.label, reason=reason, delay_s=round(delay_s, 3))
+
+    def file_done(self, request: FetchRequest) -> None:
+        """`file-done`."""
+        self._tell("file-done", file=request.label, sha256=request.sha256, size=request.size)
+
+    def file_failed(self, request: FetchRequest, error: Exception) -> None:
+        """`file-failed`."""
+        self._tell("file-failed", file=request.label, error=str(error).partition("\n")[0])
+
+    def transfer_done(self) -> None:
+        """`transfer-done`."""
+        self._tell("transfer-done", have=self._have, size=self._size)
+
+    def note(self, text: str) -> None:
+        """`note`."""
+        self._tell("note", text=text)
+
+    def _tell(self, event: str, **facts: object) -> None:
+        render.event(json.dumps({"event": event, **facts}, ensure_ascii=False))
+
+
+class Lines(Notes):
     """One line every few seconds: for logs and pipes."""
 
     def __init__(self) -> None:
@@ -59,10 +118,6 @@ class Lines(NoEvents):
     def retrying(self, request: FetchRequest, *, reason: str, delay_s: float) -> None:
         """Say that a try failed."""
         render.say(_retry_text(request, reason, delay_s))
-
-    def note(self, text: str) -> None:
-        """Say it."""
-        render.say(f"note: {text}")
 
     def _line(self, now: float) -> str:
         speed = (self._have - self._began_with) / max(now - self._began, 0.001)

@@ -36,6 +36,11 @@ def say(text: str) -> None:
         print(text, file=sys.stderr)
 
 
+def event(line: str) -> None:
+    """A line of progress for programs; never left out."""
+    print(line, file=sys.stderr, flush=True)
+
+
 def error(problem: FetcherError) -> None:
     """An error with its facts and its fix."""
     print(f"error: {problem}", file=sys.stderr)

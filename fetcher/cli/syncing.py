@@ -15,13 +15,16 @@ from fetcher.cli.common import (
     ManifestName,
     Names,
     Quiet,
+    Style,
     Verbose,
     open_project,
     remember_common,
 )
+from fetcher.core.interfaces import Events, NoEvents
 from fetcher.core.lock import Lock
 from fetcher.errors import DifferenceError, FetcherError, PartialError
 from fetcher.project import Choice, Project, Survey
+from fetcher.settings import Flags
 from fetcher.sync import Report
 
 
@@ -45,6 +48,13 @@ def sync(
         bool, typer.Option("--keep-going", help="Finish the other models when one fails; exit 3.")
     ] = False,
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Files at a time.", show_default="8")] = None,
+    connections: Annotated[
+        int | None, typer.Option("--connections", min=1, help="Connections to one host.", show_default="16")
+    ] = None,
+    limit_rate: Annotated[
+        str | None, typer.Option("--limit-rate", metavar="RATE", help="Bytes per second in all, such as 20M.")
+    ] = None,
+    progress: Annotated[Style, typer.Option("--progress", help="How progress is shown.")] = Style.auto,
     wait: Annotated[
         float | None, typer.Option("--wait", min=0, metavar="SECONDS", help="Wait for another fetcher; then exit 10.")
     ] = None,
@@ -57,7 +67,8 @@ def sync(
 ) -> None:
     """Make the disk match models.lock, moving only what is missing or changed."""
     common = remember_common(ctx, directory, manifest, quiet, verbose)
-    project = open_project(common, jobs=jobs, wait_s=wait, keep_going=keep_going)
+    flags = Flags(jobs=jobs, connections=connections, wait_s=wait, limit_rate=limit_rate, keep_going=keep_going)
+    project = open_project(common, flags, events=_watcher(progress, quiet=common.quiet))
     lock = project.frozen_lock() if frozen else project.fresh_lock()
     wishes = _Wishes(
         choice=Choice(names=tuple(names or ()), groups=tuple(group or ())),
@@ -73,6 +84,14 @@ def sync(
         _nothing_to_do(project, survey, json=json)
     else:
         _change(project, lock, wishes, json=json)
+
+
+def _watcher(style: Style, *, quiet: bool) -> Events:
+    if quiet and style is not Style.json:
+        return NoEvents()
+    from fetcher.cli.progress import watcher  # rich is needed only where something is shown
+
+    return watcher(style)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

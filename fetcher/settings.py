@@ -1,0 +1,114 @@
+"""What decides besides the manifest: flags, then environment, then defaults; built once."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import platformdirs
+
+from fetcher.core.units import parse_rate
+from fetcher.errors import ConfigError
+
+_JOBS = 8  # files at a time; as the official hub clients
+_CONNECTIONS = 16  # a host; more gains nothing on any link that was measured
+_IDLE_S = 60.0
+_RETRIES = 6
+_WAIT_S = 600.0  # another sync of a large model may well take that long
+
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flags:
+    """What the command line says; None where it says nothing."""
+
+    jobs: int | None = None
+    connections: int | None = None
+    wait_s: float | None = None
+    limit_rate: str | None = None
+    keep_going: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings of one run.
+
+    Attributes:
+        store: The shared store's folder.
+        environment: For endpoints and tokens; values are never shown.
+        jobs: Files fetched at a time.
+        connections: Most connections to one host.
+        wait_s: Seconds to wait for another fetcher.
+        keep_going: Go on with the other files when one fails.
+        idle_timeout_s: Seconds without a byte after which a connection is given up.
+        retries: Tries in a row that may fail before a source is given up.
+        limit_rate: Bytes per second over all connections; None is no limit.
+    """
+
+    store: Path
+    environment: Mapping[str, str]
+    home: Path
+    jobs: int = _JOBS
+    connections: int = _CONNECTIONS
+    wait_s: float = _WAIT_S
+    keep_going: bool = False
+    idle_timeout_s: float = _IDLE_S
+    retries: int = _RETRIES
+    limit_rate: int | None = None
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str], flags: Flags = Flags()) -> "Settings":
+        """Combine flags with the environment and the defaults.
+
+        Raises:
+            ConfigError: A variable or a flag holds what cannot be used.
+        """
+        store = environment.get("FETCHER_STORE") or platformdirs.user_cache_dir("fetcher", appauthor=False)
+        return cls(
+            store=Path(store).expanduser().absolute(),
+            environment=environment,
+            home=Path.home(),
+            jobs=flags.jobs or _read(environment, "FETCHER_JOBS", _count, _JOBS),
+            connections=flags.connections or _read(environment, "FETCHER_CONNECTIONS", _count, _CONNECTIONS),
+            wait_s=_WAIT_S if flags.wait_s is None else flags.wait_s,
+            keep_going=flags.keep_going,
+            idle_timeout_s=_read(environment, "FETCHER_IDLE_TIMEOUT", _seconds, _IDLE_S),
+            retries=_read(environment, "FETCHER_RETRIES", _count, _RETRIES),
+            limit_rate=_limit_rate(environment, flags),
+        )
+
+
+def _limit_rate(environment: Mapping[str, str], flags: Flags) -> int | None:
+    if flags.limit_rate is None:
+        return _read(environment, "FETCHER_LIMIT_RATE", parse_rate, None)
+    try:
+        return parse_rate(flags.limit_rate)
+    except ValueError as error:
+        raise ConfigError(f"--limit-rate: {error}.", fix="give it as --limit-rate 20M") from None
+
+
+def _read(environment: Mapping[str, str], name: str, parse: Callable[[str], _Value], default: _Value) -> _Value:
+    text = environment.get(name, "").strip()
+    if not text:
+        return default
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise ConfigError(f"{name}: {error}.", fix=f"correct {name} or unset it") from None
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or int(text) < 1:
+        raise ValueError(f"expected a whole number above 0, got {text[:40]!r}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise ValueError(f"expected a number of seconds above 0, got {text[:40]!r}")
+    return value
