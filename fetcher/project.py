@@ -335,7 +335,7 @@ class Project:
         return Staging(root=self.root, state=self.state, store=Store(self.settings.store))
 
     def _workplace(self) -> Workplace:
-        return Workplace(root=self.root, state=self.state, staging=self._staging(), events=self.events)
+        return Workplace(root=self.root, state=self.state, staging=self._staging(), events=self.events, stop=self.stop)
 
     def _catalog(self) -> Catalog:
         return Catalog(endpoints=self.manifest.sources, environment=self.settings.environment, home=self.settings.home)

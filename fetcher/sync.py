@@ -10,6 +10,7 @@ Promises (tests/test_sync.py):
   * the index is saved even when the run ends in an error.
 """
 
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +24,7 @@ from fetcher.disk.index import Index, Row
 from fetcher.disk.place import Placer, rows_after
 from fetcher.disk.scan import Scan, Scanner
 from fetcher.disk.staging import Staging
-from fetcher.errors import FetcherError
+from fetcher.errors import FetcherError, InterruptedRun
 
 Fetch = Callable[[Sequence[tuple[FetchRequest, Wanted]]], Mapping[Sha256, FetcherError]]
 
@@ -54,13 +55,15 @@ class Workplace:
         root: The project's folder.
         state: Its `.fetcher` folder.
         staging: Chooses the store for each spot.
+        stop: Set it to end between two files.
     """
 
-    def __init__(self, *, root: Path, state: Path, staging: Staging, events: Events) -> None:
+    def __init__(self, *, root: Path, state: Path, staging: Staging, events: Events, stop: threading.Event) -> None:
         self._root = root
         self._state = state
         self._staging = staging
         self._events = events
+        self._stop = stop
         self._index = Index(state / "index.sqlite")
 
     def look(self, wanted: Sequence[Wanted], *, models: Iterable[str] | None) -> Scan:
@@ -142,10 +145,15 @@ class Workplace:
         lost: Mapping[str, FetcherError],
         aside: Mapping[str, Path],
     ) -> list[Wanted]:
-        done = []
+        done: list[Wanted] = []
         for wanted in plan.place:
             if wanted.model in lost:
                 continue
+            if self._stop.is_set():
+                raise InterruptedRun(
+                    "Interrupted; what was received is kept.",
+                    facts=[f"placed: {len(done)} of {len(plan.place)} files"],
+                )
             known = None if wanted.spot in aside else scan.rows.get(wanted.spot)
             placed.append(placer.place(wanted, self._staging.object_path(wanted), known))
             done.append(wanted)

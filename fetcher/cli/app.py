@@ -4,16 +4,14 @@ Decides nothing about files; project.py does.
 """
 
 import os
-import signal
 import sys
-from types import FrameType
 from typing import Annotated
 
 import typer
 
-from fetcher.cli import locking, looking, render, starting, syncing
+from fetcher.cli import interrupt, locking, looking, render, starting, syncing
 from fetcher.cli.common import Directory, ManifestName, Quiet, Verbose, remember_common
-from fetcher.errors import FetcherError, InterruptedRun, TerminatedRun
+from fetcher.errors import FetcherError
 
 _EPILOG = (
     "Exit codes: 0 done, 1 a check found a difference, 2 usage, 3 partial, 4 integrity, 5 unreachable, "
@@ -60,8 +58,7 @@ looking.add_to(app)
 
 def run() -> None:
     """Run the command line; turns errors into their text and exit code."""
-    signal.signal(signal.SIGTERM, _terminated)
-    signal.signal(signal.SIGINT, _interrupted)
+    interrupt.install()
     try:
         app()
     except FetcherError as error:
@@ -70,12 +67,3 @@ def run() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
-
-
-def _interrupted(number: int, frame: FrameType | None) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second one ends it at once
-    raise InterruptedRun("Interrupted; what was received is kept.", fix="run the same command again to go on")
-
-
-def _terminated(number: int, frame: FrameType | None) -> None:
-    raise TerminatedRun("Terminated; what was received is kept.", fix="run the same command again to go on")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fetcher.cli import render
+from fetcher.cli import interrupt, render
 from fetcher.cli.common import (
     Directory,
     Groups,
@@ -145,7 +145,8 @@ def _change(project: Project, lock: Lock, wishes: _Wishes, *, json: bool) -> Non
         survey = project.prove_stored(survey)
         if wishes.offline:
             survey.plan.require_no_fetch()
-        report = project.carry_out(survey)
+        with interrupt.softly(project.stop):
+            report = project.carry_out(survey)
     if json:
         render.document(_document(report))
     _tell(report, time.monotonic() - began)
