@@ -7,6 +7,7 @@ Promises, held by tests/core/test_retry.py:
     that many clients neither march in step nor come back at once;
   * a server's Retry-After is waited for in full, up to its own cap, and spread upwards;
   * a try that brought bytes starts the count anew, so a link that is cut again and again ends;
+  * connections that fail together, of one cause, count as one failure;
   * whatever candidates do, the tries end.
 """
 
@@ -61,13 +62,23 @@ class RetrySchedule:
         return min(wait, self.cap_s)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """Bytes of a whole by who gave them: `size` of them; without a candidate they are of an earlier run."""
+
+    candidate: Candidate | None
+    size: int
+
+
 @dataclass(slots=True)
 class _Standing:
     """How one candidate has done so far."""
 
     candidate: Candidate
     failures: int = 0  # in a row, without bytes in between
-    suspicions: int = 0  # times that a whole with bytes of this one was wrong
+    incidents: int = 0  # failures that counted, in all
+    delay_s: float = 0.0  # the wait that the last of them asked for
+    suspicions: int = 0  # times that a whole was wrong and this one may have been the reason
     dropped: bool = False
     error: FetcherError | None = None
 
@@ -88,19 +99,40 @@ class Tries:
         standing = self._best()
         return standing.candidate if standing else None
 
-    def failed(self, candidate: Candidate, error: FetcherError, *, progress: int, jitter: float) -> float:
+    def incidents(self, candidate: Candidate) -> int:
+        """How often a candidate has failed so far; to be asked for when a try begins."""
+        return self._of(candidate).incidents
+
+    def failed(
+        self, candidate: Candidate, error: FetcherError, *, progress: int, jitter: float, since: int | None = None
+    ) -> float:
         """Take note of a try that ended in an error.
 
         Args:
             progress: Bytes that the try brought all the same.
             jitter: A throw of the dice, 0 to 1.
+            since: `incidents` when the try began.  If others that ran at the same time have
+                failed since, this is the same incident, and does not count again.
 
         Returns:
             Seconds to wait before the next try, whoever is asked then.
         """
         standing = self._of(candidate)
+        if since is not None and since < standing.incidents and not _is_final(error):
+            if progress >= ENOUGH_TO_GO_ON:
+                standing.failures = min(standing.failures, 1)
+            return standing.delay_s
         standing.error = error
-        if not isinstance(error, SourceError) or not error.transient:
+        standing.incidents += 1
+        standing.delay_s = self._count(standing, error, progress, jitter)
+        return standing.delay_s
+
+    def succeeded(self, candidate: Candidate) -> None:
+        """Take note of a try that brought all that was asked for."""
+        self._of(candidate).failures = 0
+
+    def _count(self, standing: _Standing, error: FetcherError, progress: int, jitter: float) -> float:
+        if not isinstance(error, SourceError) or _is_final(error):
             standing.dropped = True
             return 0.0
         standing.failures = 1 if progress > 0 else standing.failures + 1
@@ -114,16 +146,27 @@ class Tries:
             return 0.0
         return delay
 
-    def suspect(self, givers: Sequence[Candidate], error: IntegrityError) -> None:
-        """Take note that bytes of several givers, or of an earlier run too, were wrong together.
+    def blame(self, given: Sequence[Given], error: IntegrityError) -> list[Given]:
+        """Whose bytes to fetch again, after a whole with bytes of several givers was wrong.
 
-        Nobody is proven guilty; the second suspicion drops a candidate.
+        A candidate that gave all of it is guilty and asked no more.  Otherwise nobody is
+        proven guilty: the bytes of an earlier run go first, then those of the giver that
+        gave least, who is asked only when nobody else is left, and dropped at the second
+        suspicion.
         """
-        for giver in givers:
-            standing = self._of(giver)
-            standing.error = error
-            standing.suspicions += 1
-            standing.dropped = standing.dropped or standing.suspicions > 1
+        earlier = [item for item in given if item.candidate is None]
+        if earlier:
+            return earlier
+        suspect = min(given, key=lambda item: item.size)
+        standing = self._of_given(suspect)
+        standing.error = error
+        standing.suspicions += 1
+        if len(given) == 1:
+            standing.dropped = True
+            for other in self._standings:
+                other.suspicions = 0  # the guilty one is found
+        standing.dropped = standing.dropped or standing.suspicions > 1
+        return [suspect]
 
     def error(self, label: str) -> FetcherError:
         """Why all were given up: wrong bytes weigh most, then what the first candidate said."""
@@ -136,7 +179,16 @@ class Tries:
 
     def _best(self) -> _Standing | None:
         left = [standing for standing in self._standings if not standing.dropped]
-        return min(left, key=lambda standing: standing.failures // 2, default=None)
+        return min(left, key=lambda standing: (standing.suspicions, standing.failures // 2), default=None)
+
+    def _of_given(self, given: Given) -> _Standing:
+        if given.candidate is None:
+            raise ValueError("bytes of an earlier run have no candidate")
+        return self._of(given.candidate)
 
     def _of(self, candidate: Candidate) -> _Standing:
         return next(standing for standing in self._standings if standing.candidate is candidate)
+
+
+def _is_final(error: FetcherError) -> bool:
+    return not isinstance(error, SourceError) or not error.transient

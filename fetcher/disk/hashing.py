@@ -1,10 +1,54 @@
-"""sha256 of files on disk; the one place that reads a file only to hash it."""
+"""sha256 of files on disk, and what hashes bytes on their way.
+
+The one place that reads a file only to hash it.
+"""
 
 import hashlib
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, Self
+
+from blake3 import blake3
 
 from fetcher.core.digest import Sha256
+
+
+class Hasher(Protocol):
+    """As of hashlib."""
+
+    def update(self, data: memoryview, /) -> object:
+        """Take bytes in."""
+        ...
+
+    def hexdigest(self) -> str:
+        """Of all bytes so far."""
+        ...
+
+    def copy(self) -> Self:
+        """One in the same state."""
+        ...
+
+
+def _sha256(locked: Sha256) -> Hasher:
+    return hashlib.sha256()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hashing:
+    """What hashes received bytes; a measurement may hand in hashers that do nothing.
+
+    Attributes:
+        whole: Makes the hasher of an object, given the sha256 that it should have.
+        piece: Makes the hasher of a piece of it, for the journal and the chunk list.
+    """
+
+    whole: Callable[[Sha256], Hasher] = _sha256
+    piece: Callable[[], Hasher] = blake3
+
+
+HASHING = Hashing()
 
 _PIECE = 1 << 20  # bytes; performance.md: page cache reads are fastest at 1 MiB
 

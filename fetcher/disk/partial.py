@@ -1,29 +1,33 @@
 """An object on its way: a preallocated file and the journal of what in it is durable.
 
     partial/<sha256>/data      the object's size from the start
-    partial/<sha256>/journal   a line a chunk, or its beginning: `<start> <stop> <blake3> <check>`
+    partial/<sha256>/journal   a line a piece: `<start> <stop> <blake3> <check>`
     partial/<sha256>/claim, owner   see claim.py
 
-A journal line is written after its bytes are durable (fdatasync) and is then made durable
-itself, every 8 MiB and at the end of a chunk (16 MiB), so a kill or a power cut costs less
-than a chunk of each connection; an orderly end records what is open too.  The last line
-of a chunk counts, and is believed only after its bytes were read back and hashed.  Bytes
-within a chunk arrive in order; chunks arrive in any order.
+Bytes arrive in *segments*: runs within one chunk (16 MiB), each written by one thread in
+order; segments arrive in any order.  A journal line is written after its bytes are durable
+(fdatasync) and is then made durable itself, every 8 MiB of a segment and at its end, so a
+kill or a power cut costs less than a chunk of each connection; an orderly end records what
+is open too.  Later lines replace the earlier ones that they overlap, and a line is believed
+only after its bytes were read back and hashed.
 
-Not in here: where the bytes come from, and the object's final name.
+The whole's sha256 follows the *front*: the first byte that it has not seen.  `hash_hot` takes
+bytes that are still in memory, `hash_next` reads back what came out of order.
+
+Not in here: where the bytes come from, which thread hashes (sink.py), the final name.
 
 Promises (tests/disk/test_partial.py):
   * nothing is published unless size and sha256 are right;
   * a byte that changed on disk between two runs costs its chunk, not the file;
   * a torn, foreign or missing journal costs bytes, never rightness;
-  * sha256 of bytes that arrive in file order needs no second read.
+  * no byte is written or counted twice, whoever writes.
 """
 
-import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from bisect import bisect_right, insort
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -35,6 +39,7 @@ from fetcher.core.download import Span
 from fetcher.disk.atomic import backdate, disk_errors, write_atomic
 from fetcher.disk.chunks import CHUNK, ChunkList, chunk_stop
 from fetcher.disk.claim import Claim
+from fetcher.disk.hashing import HASHING, Hasher, Hashing
 from fetcher.errors import BusyError, IntegrityError, InterruptedRun
 
 _PIECE = 1 << 20  # bytes; performance.md: page cache reads are fastest at 1 MiB
@@ -71,42 +76,66 @@ class _Record:
         if check != _check(text) or len(fields) != 3 or not (fields[0].isdigit() and fields[1].isdigit()):
             return None
         record = cls(start=int(fields[0]), stop=int(fields[1]), blake3=fields[2])
-        fits = record.start % CHUNK == 0 and record.start < record.stop <= chunk_stop(record.start, size)
+        fits = record.start < record.stop <= chunk_stop(record.start, size)
         return record if fits and record.stop <= size else None
 
 
-@dataclass(slots=True)
-class _Chunk:
-    """What is known of one chunk: how far it is filled and hashed, in bytes of the object."""
+@dataclass(slots=True, eq=False)
+class _Segment:
+    """Bytes of one chunk that came in order, from `start` to `stop` in the object."""
 
     start: int
-    filled: int
-    hasher: blake3
-    recorded: int  # `filled` when the journal was last told
+    stop: int
+    hasher: Hasher
+    recorded: int  # `stop` when the journal was last told
+    lock: threading.Lock = field(default_factory=threading.Lock)  # `stop` and `hasher` agree
+
+    @property
+    def size(self) -> int:
+        return self.stop - self.start
 
 
 class Partial:
-    """A claimed, proven partial.  Chunks may be written by several threads, each by one.
+    """A claimed, proven partial.  Segments may be written by several threads, each by one.
 
     Made by `open` only.  `close` keeps everything for the next run.
     """
 
-    def __init__(self, folder: Path, *, sha256: Sha256, size: int, keep: Keep, claim: Claim) -> None:
+    def __init__(
+        self, folder: Path, *, sha256: Sha256, size: int, keep: Keep, claim: Claim, hashing: Hashing = HASHING
+    ) -> None:
         self.sha256 = sha256
         self.size = size
         self._folder = folder
         self._keep = keep
         self._claim: Claim | None = claim
-        self._lock = threading.Lock()  # the dict of chunks
+        self._hashing = hashing
+        self._lock = threading.Lock()  # the segments
         self._journal_lock = threading.Lock()  # the journal and what makes it true
+        self._front_lock = threading.Lock()  # the whole's hash
         self._data = -1
         self._journal = -1
-        self._chunks: dict[int, _Chunk] = {}
-        self._whole = hashlib.sha256()
-        self._hashed = 0  # bytes of the object that `_whole` has seen, from its start
+        self._starts: list[int] = []  # of segments, sorted
+        self._segments: dict[int, _Segment] = {}  # by start
+        self._dirty: set[_Segment] = set()  # have grown since they were recorded
+        self._chunk_have: dict[int, int] = {}  # bytes here, by start of the chunk
+        self._have = 0
+        self._unrecorded = 0
+        self._whole = hashing.whole(sha256)
+        self._front = 0  # first byte of the object that `_whole` has not seen
+        self._read_back = memoryview(b"")  # buffer of `hash_next`, made when it is needed
 
     @classmethod
-    def open(cls, folder: Path, *, sha256: Sha256, size: int, keep: Keep, stop: Callable[[], bool] = never) -> Self:
+    def open(
+        cls,
+        folder: Path,
+        *,
+        sha256: Sha256,
+        size: int,
+        keep: Keep,
+        stop: Callable[[], bool] = never,
+        hashing: Hashing = HASHING,
+    ) -> Self:
         """Claim a partial's folder and prove what is in it; see `Store.partial`."""
         claim = Claim.take(folder)
         if claim is None:
@@ -115,7 +144,7 @@ class Partial:
                 facts=[f"partial: {folder}"],
                 fix="wait for it to end and run the command again",
             )
-        partial = cls(folder, sha256=sha256, size=size, keep=keep, claim=claim)
+        partial = cls(folder, sha256=sha256, size=size, keep=keep, claim=claim, hashing=hashing)
         try:
             with disk_errors(folder):
                 partial._open_files()
@@ -128,22 +157,24 @@ class Partial:
     @property
     def have(self) -> int:
         """Bytes that are here."""
-        with self._lock:
-            return sum(chunk.filled - chunk.start for chunk in self._chunks.values())
+        return self._have
+
+    @property
+    def unrecorded(self) -> int:
+        """Bytes that are here and that a kill would cost."""
+        return self._unrecorded
 
     def missing(self) -> list[Span]:
         """What is still to come, in file order; touching gaps are one span."""
         spans: list[Span] = []
+        at = 0
         with self._lock:
-            for start in range(0, self.size, CHUNK):
-                chunk = self._chunks.get(start)
-                first, stop = (chunk.filled if chunk else start), chunk_stop(start, self.size)
-                if first == stop:
-                    continue
-                if spans and spans[-1].stop == first:
-                    spans[-1] = Span(start=spans[-1].start, stop=stop)
-                else:
-                    spans.append(Span(start=first, stop=stop))
+            for start in self._starts:
+                if start > at:
+                    spans.append(Span(start=at, stop=start))
+                at = self._segments[start].stop
+        if at < self.size:
+            spans.append(Span(start=at, stop=self.size))
         return spans
 
     def write(self, offset: int, view: memoryview) -> None:
@@ -158,37 +189,112 @@ class Partial:
                 offset += count
                 view = view[count:]
 
-    def absorb(self, offset: int, view: memoryview) -> None:
-        """Hash bytes that were written; finished chunks become durable and are recorded.
+    def absorb(self, offset: int, view: memoryview) -> bool:
+        """Count bytes that were written, and hash them for the journal.
 
         Args:
-            offset: Where in the object they stand; within a chunk, bytes come in order.
+            offset: Where in the object they stand.
+
+        Returns:
+            Whether `record` has something to do.
 
         Raises:
-            DiskError: The bytes could not be made durable.
+            ValueError: Some of them are here already.
+            DiskError: A chunk cannot be read back.
         """
+        is_due = False
         while view:
             stop = min(chunk_stop(offset, self.size), offset + len(view))
             piece, view = view[: stop - offset], view[stop - offset :]
-            self._absorb_piece(offset, piece)
+            is_due = self._absorb_piece(offset, piece) or is_due
             offset = stop
+        return is_due
 
-    def save(self) -> None:
-        """Make everything that was absorbed durable, open chunks included.
+    def record(self) -> None:
+        """Make segments durable that are complete or have grown by 8 MiB, and record them.
 
         Raises:
             DiskError: It could not be made durable.
         """
-        with self._lock:
-            open_chunks = [c for c in self._chunks.values() if c.filled > c.recorded]
-        self._record(open_chunks)
+        self._record(_RECORD_EVERY)
+
+    def save(self) -> None:
+        """Make everything that was absorbed durable, open segments included.
+
+        Raises:
+            DiskError: It could not be made durable.
+        """
+        self._record(1)
+
+    @property
+    def front(self) -> int:
+        """First byte of the object that the whole's hash has not seen."""
+        return self._front
+
+    def can_hash(self) -> bool:
+        """Whether bytes stand at the front that `hash_next` would read."""
+        return self._stop_of(self._front) > self._front
+
+    def hash_hot(self, offset: int, view: memoryview) -> bool:
+        """Let the whole's hash see bytes at its front; False if they do not stand there."""
+        if self._front != offset:
+            return False  # without waiting for whoever is hashing
+        with self._front_lock:
+            if self._front != offset:
+                return False
+            self._whole.update(view)
+            self._front += len(view)
+        return True
+
+    def hash_next(self) -> int:
+        """Read back what stands at the front of the whole's hash, 1 MiB at most; returns its size.
+
+        Raises:
+            DiskError: It cannot be read.
+        """
+        with self._front_lock, disk_errors(self._folder):
+            stop = min(self._stop_of(self._front), self._front + _PIECE)
+            if stop == self._front:
+                return 0
+            if not self._read_back:
+                self._read_back = memoryview(bytearray(_PIECE))
+            count = _read_at(self._data, self._read_back[: stop - self._front], self._front)
+            self._whole.update(self._read_back[:count])
+            self._front += count
+        return count
+
+    def hash_free(self) -> None:
+        """Hash all that can be, unless another thread is at it."""
+        while not self._front_lock.locked() and self.hash_next():
+            pass
 
     def restart(self) -> None:
         """Forget all bytes: they were proven wrong as a whole."""
-        with self._lock, self._journal_lock, disk_errors(self._folder):
-            self._chunks.clear()
-            self._whole, self._hashed = hashlib.sha256(), 0
-            self._new_journal([])
+        self.forget([Span(start=0, stop=self.size)])
+
+    def forget(self, spans: Iterable[Span]) -> list[Span]:
+        """Forget all segments that share a byte with one of the spans; nobody may be writing.
+
+        Returns:
+            What was forgotten.
+        """
+        wrong = list(spans)
+        with self._front_lock, self._journal_lock, self._lock, disk_errors(self._folder):
+            _sync_data(self._data)
+            kept: list[_Segment] = []
+            gone: list[Span] = []
+            for start in self._starts:
+                segment = self._segments[start]
+                if any(span.start < segment.stop and start < span.stop for span in wrong):
+                    gone.append(Span(start=start, stop=segment.stop))
+                else:
+                    segment.recorded = segment.stop
+                    kept.append(segment)
+            self._clear()
+            for segment in kept:
+                self._add(segment)
+            self._new_journal([_record_of(segment) for segment in kept])
+        return gone
 
     def publish(self) -> Path:
         """Prove the whole, give it its final name and remove the partial.
@@ -197,16 +303,17 @@ class Partial:
             The object's path.
 
         Raises:
-            IntegrityError: The sha256 is another; nothing is published, the bytes are forgotten.
+            IntegrityError: The sha256 is another; nothing is published, and the caller forgets
+                what it holds for wrong.
             DiskError: It could not be made durable or renamed.
         """
-        if self.missing():
+        if self.have < self.size:
             raise ValueError("publish before all bytes are here")
+        while self.hash_next():
+            pass
         with disk_errors(self._folder):
-            self._hash_rest()
             found = Sha256(self._whole.hexdigest())
             if found != self.sha256:
-                self.restart()
                 raise wrong_bytes(self.sha256, found)
             if self._claim is None or not self._claim.is_held():
                 raise BusyError(
@@ -262,19 +369,21 @@ class Partial:
         self._new_journal(kept)
 
     def _prove(self, record: _Record, stop: Callable[[], bool]) -> bool:
-        """Read a recorded chunk back; feeds the whole's sha256 in the same pass."""
-        hasher, whole = blake3(), self._whole.copy()
+        """Read recorded bytes back; feeds the whole's sha256 in the same pass."""
+        hasher, whole = self._hashing.piece(), None
+        if self._front == record.start:
+            whole = self._whole.copy()
         for piece in self._read(record.start, record.stop):
             if stop():
                 raise InterruptedRun("Interrupted while the bytes on disk were being proven.")
             hasher.update(piece)
-            if self._hashed == record.start:
+            if whole is not None:
                 whole.update(piece)
         if hasher.hexdigest() != record.blake3:
             return False
-        if self._hashed == record.start:
-            self._whole, self._hashed = whole, record.stop
-        self._chunks[record.start] = _Chunk(record.start, record.stop, hasher, recorded=record.stop)
+        if whole is not None:
+            self._whole, self._front = whole, record.stop
+        self._add(_Segment(record.start, record.stop, hasher, recorded=record.stop))
         return True
 
     def _read(self, start: int, stop: int) -> Iterator[memoryview]:
@@ -295,46 +404,115 @@ class Partial:
         write_atomic(path, text.encode("ascii"))
         self._journal = os.open(path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0))
 
-    # hashing and recording
+    # segments
 
-    def _absorb_piece(self, offset: int, piece: memoryview) -> None:
-        start = offset - offset % CHUNK
+    def _clear(self) -> None:
+        self._starts.clear()
+        self._segments.clear()
+        self._dirty.clear()
+        self._chunk_have.clear()
+        self._have = self._unrecorded = 0
+        self._whole, self._front = self._hashing.whole(self.sha256), 0
+
+    def _add(self, segment: _Segment) -> None:
+        """Take a segment in that overlaps none."""
+        insort(self._starts, segment.start)
+        self._segments[segment.start] = segment
+        chunk = segment.start - segment.start % CHUNK
+        self._chunk_have[chunk] = self._chunk_have.get(chunk, 0) + segment.size
+        self._have += segment.size
+
+    def _stop_of(self, offset: int) -> int:
+        """How far the bytes from `offset` on are here, within one segment; `offset` if not at all."""
         with self._lock:
-            chunk = self._chunks.setdefault(start, _Chunk(start, start, blake3(), recorded=start))
-        if chunk.filled != offset:
-            raise ValueError(f"bytes at {offset} do not follow those at {chunk.filled}")
-        chunk.hasher.update(piece)
-        if self._hashed == offset:  # only the writer of this chunk can be at the front
-            self._whole.update(piece)
-            self._hashed += len(piece)
-        chunk.filled += len(piece)
-        is_full = chunk.filled == chunk_stop(start, self.size)
-        if is_full or chunk.filled - chunk.recorded >= _RECORD_EVERY:
-            self._record([chunk])
+            index = bisect_right(self._starts, offset) - 1
+            return max(offset, self._segments[self._starts[index]].stop) if index >= 0 else offset
 
-    def _record(self, chunks: list[_Chunk]) -> None:
-        if not chunks:
-            return
-        records = [_Record(start=c.start, stop=c.filled, blake3=c.hasher.hexdigest()) for c in chunks]
+    def _absorb_piece(self, offset: int, piece: memoryview) -> bool:
+        chunk = offset - offset % CHUNK
+        with self._lock:
+            segment = self._segment_for(offset, offset + len(piece))
+        with segment.lock:
+            segment.hasher.update(piece)
+            with self._lock:
+                segment.stop += len(piece)
+                self._dirty.add(segment)
+                self._chunk_have[chunk] += len(piece)
+                self._have += len(piece)
+                self._unrecorded += len(piece)
+                is_full = self._chunk_have[chunk] == chunk_stop(chunk, self.size) - chunk
+        if is_full and segment.size < self._chunk_have[chunk]:
+            self._merge(chunk)
+        return is_full or segment.stop - segment.recorded >= _RECORD_EVERY
+
+    def _segment_for(self, start: int, stop: int) -> _Segment:
+        """The segment that these bytes continue, or a new one."""
+        self._check_free(start, stop)
+        index = bisect_right(self._starts, start)
+        before = self._segments[self._starts[index - 1]] if index else None
+        if before is not None and before.stop == start and before.start // CHUNK == start // CHUNK:
+            return before
+        segment = _Segment(start, start, self._hashing.piece(), recorded=start)
+        self._add(segment)
+        return segment
+
+    def _check_free(self, start: int, stop: int) -> None:
+        index = bisect_right(self._starts, start)
+        before = self._segments[self._starts[index - 1]].stop if index else 0
+        after = self._starts[index] if index < len(self._starts) else self.size
+        if before > start or after < stop:
+            raise ValueError(f"bytes from {start} to {stop} are here already")
+
+    def _merge(self, chunk: int) -> None:
+        """Make one segment of a chunk that came in several (read back from the page cache)."""
+        stop = chunk_stop(chunk, self.size)
+        hasher = self._hashing.piece()
+        with disk_errors(self._folder):
+            for piece in self._read(chunk, stop):
+                hasher.update(piece)
+        with self._journal_lock, self._lock:
+            starts = [start for start in self._starts if chunk <= start < stop]
+            for start in starts:
+                segment = self._segments.pop(start)
+                self._dirty.discard(segment)
+                self._unrecorded -= segment.stop - segment.recorded
+                self._starts.remove(start)
+            self._unrecorded += stop - chunk
+            self._have -= stop - chunk
+            del self._chunk_have[chunk]
+            merged = _Segment(chunk, stop, hasher, recorded=chunk)
+            self._add(merged)
+            self._dirty.add(merged)
+
+    def _record(self, least: int) -> None:
+        """Make durable and record the segments that have grown by `least` bytes, or are full."""
         with self._journal_lock, disk_errors(self._folder):
+            with self._lock:
+                due = [segment for segment in self._dirty if self._is_due(segment, least)]
+            if not due:
+                return
+            records = []
+            for segment in due:
+                with segment.lock:
+                    records.append(_record_of(segment))
             _sync_data(self._data)
             _write_all(self._journal, "".join(map(str, records)).encode("ascii"))
             _sync_data(self._journal)
-        for chunk in chunks:
-            chunk.recorded = chunk.filled
+            with self._lock:
+                for segment, record in zip(due, records, strict=True):
+                    self._unrecorded -= record.stop - segment.recorded
+                    segment.recorded = record.stop
+                    if segment.stop == record.stop:
+                        self._dirty.discard(segment)
 
-    def _hash_rest(self) -> None:
-        """Hash what arrived out of order (read back from the page cache)."""
-        for piece in self._read(self._hashed, self.size):
-            self._whole.update(piece)
-            self._hashed += len(piece)
+    def _is_due(self, segment: _Segment, least: int) -> bool:
+        return segment.stop - segment.recorded >= least or segment.stop == chunk_stop(segment.start, self.size)
 
     # the end
 
     def _publish_proven(self) -> Path:
-        chunks = ChunkList(
-            size=self.size, digests=tuple(self._chunks[start].hasher.hexdigest() for start in sorted(self._chunks))
-        )
+        digests = tuple(self._segments[start].hasher.hexdigest() for start in self._starts)
+        chunks = ChunkList(size=self.size, digests=digests)
         backdate(self._data)
         os.fsync(self._data)
         self._close_files()
@@ -347,6 +525,8 @@ class Partial:
     def _remove_files(self) -> None:
         for name in ("data", "journal"):
             (self._folder / name).unlink(missing_ok=True)
+        for left in self._folder.glob(".journal.fetcher-*"):  # of a run that was killed at its begin
+            left.unlink(missing_ok=True)
         if self._claim is not None:
             self._claim.end()
             self._claim = None
@@ -379,19 +559,25 @@ def recorded_size(folder: Path) -> int:
 
 
 def _read_journal(path: Path, sha256: Sha256, size: int) -> list[_Record]:
-    """The last good record of each chunk, in file order; none from a journal of something else."""
+    """The last good records, in file order, none overlapping; none from a journal of something else."""
     try:
         head, *lines = path.read_text(encoding="ascii", errors="replace").split("\n")
     except FileNotFoundError:
         return []
     if head != f"{_FORMAT} {sha256} {size}":
         return []
-    found: dict[int, _Record] = {}
+    found: dict[int, list[_Record]] = {}  # by chunk
     for line in lines:
         record = _Record.parse(line, size)
         if record is not None:
-            found[record.start] = record
-    return [found[start] for start in sorted(found)]
+            known = found.setdefault(record.start // CHUNK, [])
+            known[:] = [r for r in known if r.stop <= record.start or record.stop <= r.start]
+            known.append(record)
+    return sorted((record for known in found.values() for record in known), key=lambda record: record.start)
+
+
+def _record_of(segment: _Segment) -> _Record:
+    return _Record(start=segment.start, stop=segment.stop, blake3=segment.hasher.hexdigest())
 
 
 def _check(text: str) -> str:

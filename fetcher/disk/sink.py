@@ -1,48 +1,65 @@
-"""Where received bytes go: into memory, or into a partial, hashed inline or behind the reader.
+"""Where received bytes go: into memory, or into a partial, hashed inline or behind the receivers.
 
 Not in here: receiving, and judging what is received.  performance.md ("Hashing") decides
-who hashes: a small file and one of several at a time inline, a large file alone behind.
+who hashes: one of several files at a time inline, a large file alone behind.
+
+Promises (tests/disk/test_sink.py):
+  * after `close` nobody writes: a receiver that comes late is turned away;
+  * what a kill would cost stays below a chunk for each receiver;
+  * an error of a thread of the sink's own is raised to the next receiver.
 """
 
-import hashlib
+import threading
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 from fetcher.core.digest import Sha256
 from fetcher.core.download import Span
+from fetcher.disk.hashing import HASHING, Hashing
 from fetcher.disk.partial import Partial, wrong_bytes
 from fetcher.disk.store import Store
+from fetcher.errors import InterruptedRun
 
 BEHIND_BUFFERS = 8  # performance.md: a ring of 8
+_UNRECORDED = 12 << 20  # bytes that a receiver may be ahead of the journal; below a chunk with what is in buffers
 
 
 class Sink(Protocol):
-    """Takes the bytes of one object.  One thread at a time."""
+    """Takes the bytes of one object, from one or several threads, each with a buffer of its own."""
 
     @property
     def have(self) -> int:
         """Bytes taken so far, those of earlier runs included."""
         ...
 
-    def missing(self) -> Span | None:
-        """What to ask for next; None when all bytes are here."""
+    def missing(self) -> list[Span]:
+        """What is still to come, in file order."""
         ...
 
     def buffer(self) -> memoryview:
-        """A buffer to fill; it is the sink's own again after `put`."""
+        """A buffer to fill, for one receiver; to be given to `put`, and to `give_back` at its end."""
         ...
 
-    def put(self, offset: int, view: memoryview) -> None:
-        """Take bytes of the buffer; `offset` is where they stand in the object.
+    def put(self, offset: int, count: int, buffer: memoryview) -> memoryview:
+        """Take the first `count` bytes of a buffer; `offset` is where they stand in the object.
+
+        Returns:
+            The buffer to fill next.
 
         Raises:
             DiskError: These or earlier bytes could not be written.
+            InterruptedRun: The sink is closed.
         """
         ...
 
+    def give_back(self, buffer: memoryview) -> None:
+        """End a receiver."""
+        ...
+
     def save(self) -> None:
-        """Wait until everything taken is hashed and durable.
+        """Wait until everything taken is durable.
 
         Raises:
             DiskError: It could not be made durable.
@@ -53,9 +70,13 @@ class Sink(Protocol):
         """Prove the whole and put it into the store.
 
         Raises:
-            IntegrityError: Another sha256; all bytes are forgotten.
+            IntegrityError: Another sha256; call `forget`.
             DiskError: It could not be made durable.
         """
+        ...
+
+    def forget(self, spans: Sequence[Span]) -> list[Span]:
+        """Forget bytes that were proven wrong, and some around them; returns all that was forgotten."""
         ...
 
     def close(self) -> None:
@@ -64,12 +85,15 @@ class Sink(Protocol):
 
 
 class MemorySink:
-    """For small files: nothing is on disk until all is right, and no claim is needed."""
+    """For small files: nothing is on disk until all is right, and no claim is needed.  One receiver."""
 
-    def __init__(self, store: Store, *, sha256: Sha256, size: int, buffer_size: int) -> None:
+    def __init__(
+        self, store: Store, *, sha256: Sha256, size: int, buffer_size: int, hashing: Hashing = HASHING
+    ) -> None:
         self._store = store
         self._sha256 = sha256
         self._size = size
+        self._hashing = hashing
         self._bytes = bytearray()
         self._buffer = memoryview(bytearray(min(buffer_size, size)))
 
@@ -77,109 +101,269 @@ class MemorySink:
     def have(self) -> int:
         return len(self._bytes)
 
-    def missing(self) -> Span | None:
-        return Span(start=self.have, stop=self._size) if self.have < self._size else None
+    def missing(self) -> list[Span]:
+        return [Span(start=self.have, stop=self._size)] if self.have < self._size else []
 
     def buffer(self) -> memoryview:
         return self._buffer
 
-    def put(self, offset: int, view: memoryview) -> None:
+    def put(self, offset: int, count: int, buffer: memoryview) -> memoryview:
         if offset != self.have:
             raise ValueError(f"bytes at {offset} do not follow those at {self.have}")
-        self._bytes += view
+        self._bytes += buffer[:count]
+        return buffer
+
+    def give_back(self, buffer: memoryview) -> None:
+        """Nothing: there is one buffer."""
 
     def save(self) -> None:
         """Nothing: a kill costs less than one part."""
 
     def publish(self) -> None:
-        found = Sha256(hashlib.sha256(self._bytes).hexdigest())
+        hasher = self._hashing.whole(self._sha256)
+        hasher.update(memoryview(self._bytes))
+        found = Sha256(hasher.hexdigest())
         if found != self._sha256:
-            self._bytes.clear()
             raise wrong_bytes(self._sha256, found)
         self._store.add_bytes(bytes(self._bytes))
+
+    def forget(self, spans: Sequence[Span]) -> list[Span]:
+        gone = [Span(start=0, stop=self.have)] if self._bytes else []
+        self._bytes = bytearray()
+        return gone
 
     def close(self) -> None:
         """Nothing is held."""
 
 
+class _Gate:
+    """Lets receivers in until it is shut; whoever shuts it waits for those inside."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._inside = 0
+        self._is_shut = False
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        with self._changed:
+            if self._is_shut:
+                raise InterruptedRun("Interrupted; what was received is kept.")
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._inside -= 1
+                self._changed.notify_all()
+
+    def shut(self) -> None:
+        with self._changed:
+            self._is_shut = True
+            self._changed.wait_for(lambda: self._inside == 0)
+
+
 class InlineSink:
-    """Writes and hashes in the thread that receives."""
+    """Writes, hashes and records in the threads that receive."""
 
     def __init__(self, partial: Partial, *, buffer_size: int) -> None:
         self._partial = partial
-        self._buffer = memoryview(bytearray(buffer_size))
+        self._buffer_size = buffer_size
+        self._gate = _Gate()
 
     @property
     def have(self) -> int:
         return self._partial.have
 
-    def missing(self) -> Span | None:
-        return next(iter(self._partial.missing()), None)
+    def missing(self) -> list[Span]:
+        return self._partial.missing()
 
     def buffer(self) -> memoryview:
-        return self._buffer
+        return memoryview(bytearray(self._buffer_size))
 
-    def put(self, offset: int, view: memoryview) -> None:
-        self._partial.write(offset, view)
-        self._partial.absorb(offset, view)
+    def put(self, offset: int, count: int, buffer: memoryview) -> memoryview:
+        with self._gate.entered():
+            view = buffer[:count]
+            self._partial.write(offset, view)
+            is_due = self._partial.absorb(offset, view)
+            self._partial.hash_hot(offset, view)
+            self._partial.hash_free()
+            if is_due:
+                self._partial.record()
+        return buffer
+
+    def give_back(self, buffer: memoryview) -> None:
+        """Nothing: it is garbage."""
 
     def save(self) -> None:
-        self._partial.save()
+        with self._gate.entered():
+            self._partial.save()
 
     def publish(self) -> None:
         self._partial.publish()
 
+    def forget(self, spans: Sequence[Span]) -> list[Span]:
+        return self._partial.forget(spans)
+
     def close(self) -> None:
+        self._gate.shut()
         self._partial.close()
 
 
 class BehindSink:
-    """Writes in the thread that receives; a thread of its own hashes and makes durable.
+    """Writes in the threads that receive; a thread of its own hashes, another one makes durable.
 
-    At most `BEHIND_BUFFERS` buffers wait to be hashed; then receiving waits.
+    A receiver that is alone hands its buffers to the hashing thread, 8 at most; of several
+    receivers the hashing thread reads the bytes back, in file order.  Receivers wait when
+    the disk does not follow.
     """
 
     def __init__(self, partial: Partial, *, buffer_size: int) -> None:
         self._partial = partial
-        self._free = deque(memoryview(bytearray(buffer_size)) for _ in range(BEHIND_BUFFERS))
-        self._under_way: deque[tuple[Future[None], memoryview]] = deque()
-        self._hasher = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fetcher-hash")
+        self._buffer_size = buffer_size
+        self._gate = _Gate()
+        self._changed = threading.Condition()
+        self._buffers = 0  # made so far
+        self._spare: list[memoryview] = []
+        self._receivers = 0
+        self._hot: deque[tuple[int, int, memoryview]] = deque()  # offset, count, buffer: to be hashed
+        self._is_hashing = False
+        self._must_record = False
+        self._is_over = False
+        self._error: BaseException | None = None
+        self._threads = [
+            threading.Thread(target=self._run, args=(work,), name=f"fetcher-{name}", daemon=True)
+            for name, work in (("hash", self._hash), ("keep", self._keep))
+        ]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def have(self) -> int:
-        self._drain()
         return self._partial.have
 
-    def missing(self) -> Span | None:
-        self._drain()
-        return next(iter(self._partial.missing()), None)
+    def missing(self) -> list[Span]:
+        return self._partial.missing()
 
     def buffer(self) -> memoryview:
-        while not self._free:
-            self._take_back()
-        return self._free[0]
+        with self._changed:
+            self._receivers += 1
+            return self._take_buffer()
 
-    def put(self, offset: int, view: memoryview) -> None:
-        self._partial.write(offset, view)
-        self._under_way.append((self._hasher.submit(self._partial.absorb, offset, view), self._free.popleft()))
+    def put(self, offset: int, count: int, buffer: memoryview) -> memoryview:
+        with self._gate.entered():
+            self._partial.write(offset, buffer[:count])
+            is_due = self._partial.absorb(offset, buffer[:count])
+            with self._changed:
+                self._check()
+                self._must_record = self._must_record or is_due
+                if self._receivers == 1:
+                    self._hot.append((offset, count, buffer))
+                    self._changed.notify_all()
+                    self._changed.wait_for(self._has_buffer)
+                    buffer = self._take_buffer()
+                else:
+                    self._changed.notify_all()
+                self._changed.wait_for(self._is_near_the_journal)
+                self._check()
+        return buffer
+
+    def give_back(self, buffer: memoryview) -> None:
+        with self._changed:
+            self._receivers -= 1
+            self._spare.append(buffer)
 
     def save(self) -> None:
-        self._drain()
-        self._partial.save()
+        with self._gate.entered():
+            self._partial.save()
+        with self._changed:
+            self._changed.notify_all()
 
     def publish(self) -> None:
-        self._drain()
+        with self._changed:
+            self._changed.wait_for(lambda: self._error or not (self._is_hashing or self._hot))
+            self._check()
         self._partial.publish()
 
+    def forget(self, spans: Sequence[Span]) -> list[Span]:
+        return self._partial.forget(spans)
+
     def close(self) -> None:
-        self._hasher.shutdown(wait=True)
+        with self._changed:
+            self._is_over = True
+            self._changed.notify_all()
+        self._gate.shut()
+        for thread in self._threads:
+            thread.join()
         self._partial.close()
 
-    def _drain(self) -> None:
-        while self._under_way:
-            self._take_back()
+    # buffers
 
-    def _take_back(self) -> None:
-        future, buffer = self._under_way.popleft()
-        self._free.append(buffer)
-        future.result()
+    def _has_buffer(self) -> bool:
+        return bool(self._spare) or self._buffers < BEHIND_BUFFERS or self._ends()
+
+    def _take_buffer(self) -> memoryview:
+        if self._spare:
+            return self._spare.pop()
+        self._buffers += 1
+        return memoryview(bytearray(self._buffer_size))
+
+    def _is_near_the_journal(self) -> bool:
+        return self._ends() or not self._is_far_ahead()
+
+    def _is_far_ahead(self) -> bool:
+        return self._partial.unrecorded > _UNRECORDED * max(1, self._receivers)
+
+    def _ends(self) -> bool:
+        return self._is_over or self._error is not None
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    # the sink's own threads
+
+    def _run(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001  raised to the next receiver
+            with self._changed:
+                self._error = error
+                self._changed.notify_all()
+
+    def _hash(self) -> None:
+        while True:
+            with self._changed:
+                self._is_hashing = False
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self._ends() or self._hot or self._partial.can_hash())
+                if self._ends():
+                    return
+                self._is_hashing = True
+                hot = self._hot.popleft() if self._hot else None
+            if hot is None:
+                self._partial.hash_next()
+                continue
+            offset, count, buffer = hot
+            self._catch_up(offset)
+            self._partial.hash_hot(offset, buffer[:count])
+            with self._changed:
+                self._spare.append(buffer)
+                self._changed.notify_all()
+
+    def _catch_up(self, offset: int) -> None:
+        """Read back what stands before bytes that are still in memory."""
+        while self._partial.front < offset and not self._ends() and self._partial.hash_next():
+            pass
+
+    def _keep(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._ends() or self._must_record or self._is_far_ahead())
+                if self._ends():
+                    return
+                self._must_record = False
+                record = self._partial.save if self._is_far_ahead() else self._partial.record
+            record()
+            with self._changed:
+                self._changed.notify_all()

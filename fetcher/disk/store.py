@@ -23,7 +23,7 @@ from pathlib import Path
 from fetcher.core.digest import Sha256
 from fetcher.disk.atomic import disk_errors, make_folder, rename_durably, write_atomic
 from fetcher.disk.chunks import ChunkList
-from fetcher.disk.hashing import sha256_of
+from fetcher.disk.hashing import HASHING, Hashing, sha256_of
 from fetcher.disk.partial import Partial, never, recorded_size
 
 SMALL_BELOW = 1 << 20  # bytes; such an object has no chunk list: hashing it costs nothing
@@ -101,7 +101,9 @@ class Store:
         write_atomic(path, data, mode=0o444)
         return sha256
 
-    def partial(self, sha256: Sha256, size: int, *, stop: Callable[[], bool] = never) -> Partial:
+    def partial(
+        self, sha256: Sha256, size: int, *, stop: Callable[[], bool] = never, hashing: Hashing = HASHING
+    ) -> Partial:
         """Open what is there of an object, prove it, and claim the right to go on.
 
         Args:
@@ -113,7 +115,8 @@ class Store:
             InterruptedRun: `stop` said so.
             DiskError: No space, read-only, no permission.
         """
-        return Partial.open(self.partial_folder(sha256), sha256=sha256, size=size, keep=self._keep, stop=stop)
+        folder = self.partial_folder(sha256)
+        return Partial.open(folder, sha256=sha256, size=size, keep=self._keep, stop=stop, hashing=hashing)
 
     def partial_folder(self, sha256: Sha256) -> Path:
         """Where an object is while it is on its way."""

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from fetcher.core.digest import EMPTY_SHA256
 from fetcher.core.interfaces import Candidate
-from fetcher.core.retry import ENOUGH_TO_GO_ON, RetrySchedule, Tries
+from fetcher.core.retry import ENOUGH_TO_GO_ON, Given, RetrySchedule, Tries
 from fetcher.errors import FetcherError, IntegrityError, NotFoundError, SourceError
 from tests.scripted import ScriptedSource
 
@@ -109,15 +109,70 @@ def test_after_two_failures_in_a_row_the_next_candidate_is_asked_at_once() -> No
     assert tries.best() is second
 
 
-def test_two_suspicions_drop_a_candidate_one_does_not() -> None:
-    """Bytes of several givers were wrong together; the honest one is in the second round alone."""
+def test_connections_that_fail_together_are_one_failure() -> None:
+    """A server that restarts cuts all connections at once; sixteen cuts are not sixteen tries."""
+    (only,) = candidates(1)
+    tries = Tries([only], RetrySchedule(attempts=3, base_s=1.0))
+    since = tries.incidents(only)
+    assert [tries.failed(only, cut(), progress=0, jitter=1.0, since=since) for _ in range(16)] == [1.0] * 16
+    assert tries.best() is only
+    since = tries.incidents(only)
+    assert tries.failed(only, cut(), progress=0, jitter=1.0, since=since) == 2.0
+
+
+def test_a_connection_that_brings_bytes_speaks_for_its_host() -> None:
+    """Of sixteen connections some may fail many times in a row, while the others get on."""
+    (only,) = candidates(1)
+    tries = Tries([only], RetrySchedule(attempts=3, base_s=1.0))
+    for _ in range(20):
+        since = tries.incidents(only)
+        tries.failed(only, cut(), progress=0, jitter=1.0, since=since)
+        tries.failed(only, cut(), progress=ENOUGH_TO_GO_ON, jitter=1.0, since=since)
+    for _ in range(20):
+        tries.failed(only, cut(), progress=0, jitter=1.0)
+        tries.succeeded(only)
+    assert tries.best() is only
+
+
+def test_a_fault_that_will_not_pass_counts_whenever_it_comes() -> None:
+    """Another connection's cut must not hide that the file is gone."""
+    (only,) = candidates(1)
+    tries = Tries([only], RetrySchedule())
+    tries.failed(only, cut(), progress=0, jitter=1.0, since=0)
+    tries.failed(only, NotFoundError("gone."), progress=0, jitter=1.0, since=0)
+    assert tries.best() is None
+
+
+def test_the_giver_of_all_wrong_bytes_is_guilty() -> None:
+    """Nobody else can be."""
+    first, second = candidates(2)
+    tries = Tries([first, second], RetrySchedule())
+    given = [Given(candidate=first, size=10)]
+    assert tries.blame(given, IntegrityError("wrong.")) == given
+    assert tries.best() is second
+
+
+def test_bytes_of_an_earlier_run_are_blamed_before_a_giver() -> None:
+    """Who gave them is not known any more; fetching them again costs least trust."""
+    (first,) = candidates(1)
+    tries = Tries([first], RetrySchedule())
+    earlier = Given(candidate=None, size=99)
+    assert tries.blame([Given(candidate=first, size=1), earlier], IntegrityError("wrong.")) == [earlier]
+    assert tries.best() is first
+
+
+def test_of_two_givers_the_lesser_is_asked_last_until_the_guilty_one_is_found() -> None:
+    """Its bytes come again from the other: right means that it lied, wrong means that the other did."""
     first, second = candidates(2)
     tries = Tries([first, second], RetrySchedule())
     wrong = IntegrityError("wrong.")
-    tries.suspect([first, second], wrong)
-    assert tries.best() is first
-    tries.suspect([first], wrong)
+    both = [Given(candidate=first, size=3), Given(candidate=second, size=5)]
+    assert tries.blame(both, wrong) == [both[0]]
     assert tries.best() is second
+    tries.blame([Given(candidate=second, size=8)], wrong)
+    assert tries.best() is first
+    tries.blame([Given(candidate=first, size=8)], wrong)
+    assert tries.best() is None
 
 
 @given(
@@ -135,7 +190,9 @@ def test_without_progress_the_tries_end(count: int, events: list[tuple[str, int]
         if best is None:
             break
         if kind == "suspect":
-            tries.suspect(list({id(c): c for c in (best, known[also % count])}.values()), IntegrityError("wrong."))
+            givers = list({id(c): c for c in (best, known[also % count])}.values())
+            given = [Given(candidate=giver, size=5 + at) for at, giver in enumerate(givers)]
+            tries.blame(given, IntegrityError("wrong."))
         else:
             error = {"cut": cut(), "gone": NotFoundError("gone."), "wrong": IntegrityError("wrong.")}[kind]
             tries.failed(best, error, progress=0, jitter=0.5)

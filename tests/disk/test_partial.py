@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from fetcher.core.digest import Sha256
 from fetcher.core.download import Span
-from fetcher.disk.chunks import CHUNK
+from fetcher.disk.chunks import CHUNK, ChunkList
 from fetcher.disk.partial import Partial
 from fetcher.disk.store import Store
 from fetcher.errors import BusyError, IntegrityError, InterruptedRun
@@ -145,6 +145,7 @@ def test_wrong_bytes_are_refused_and_forgotten(store: Store) -> None:
             f"  locked: sha256 {SHA}\n"
             f"  received: sha256 {hashlib.sha256(wrong).hexdigest()}"
         )
+        partial.restart()
         assert partial.missing() == [Span(start=0, stop=len(DATA))]
     assert not store.has(SHA, len(DATA))
     assert store.partial_size(SHA) == 0
@@ -158,12 +159,59 @@ def test_publishing_before_the_end_is_a_bug(store: Store) -> None:
             partial.publish()
 
 
-def test_bytes_of_a_chunk_out_of_order_are_a_bug(store: Store) -> None:
-    """A hole would be hashed as if it were not there."""
+@pytest.mark.parametrize(("start", "stop"), [(50, 150), (0, 10), (90, 100)])
+def test_bytes_that_are_here_already_are_a_bug(store: Store, start: int, stop: int) -> None:
+    """Counted twice, they would stand for bytes that never came."""
     with opened(store) as partial:
         put(partial, 0, 100)
-        with pytest.raises(ValueError, match="bytes at 200 do not follow those at 100"):
-            put(partial, 200, 300)
+        put(partial, CHUNK, CHUNK + 100)
+        with pytest.raises(ValueError, match=f"bytes from {start} to .* are here already"):
+            partial.absorb(start, memoryview(DATA)[start:stop])
+
+
+def test_pieces_of_a_chunk_in_any_order_make_the_same_chunk_list(store: Store) -> None:
+    """A part that was split ends in the middle of a chunk; the list must not show it."""
+    with opened(store) as partial:
+        put(partial, 7 * MIB, CHUNK)
+        put(partial, CHUNK + 3 * MIB, len(DATA))
+        put(partial, 2 * MIB, 7 * MIB)
+        assert partial.missing() == [Span(start=0, stop=2 * MIB), Span(start=CHUNK, stop=CHUNK + 3 * MIB)]
+        put(partial, 0, 2 * MIB)
+        put(partial, CHUNK, CHUNK + 3 * MIB)
+        partial.publish()
+    assert store.chunks(SHA) == ChunkList.of(DATA)
+
+
+def test_pieces_of_a_chunk_outlive_a_kill_each_for_itself(store: Store) -> None:
+    """What several connections have of one chunk is recorded, proven and gone on with."""
+    with opened(store) as partial:
+        put(partial, 0, 3 * MIB)
+        put(partial, 9 * MIB, 12 * MIB)
+    damage(data_file(store), 2 * MIB)
+    with opened(store) as partial:
+        assert partial.missing()[:2] == [Span(start=0, stop=9 * MIB), Span(start=12 * MIB, stop=len(DATA))]
+        put(partial, 0, 9 * MIB)
+        put(partial, 12 * MIB, len(DATA))
+        partial.publish()
+    assert store.prove(SHA)
+
+
+def test_what_is_forgotten_costs_its_segments_only(store: Store) -> None:
+    """Of two givers the suspected one's bytes are fetched again, not the whole."""
+    wrong = bytes(MIB)
+    with opened(store) as partial:
+        put(partial, 0, 2 * CHUNK)
+        partial.write(2 * CHUNK, memoryview(wrong))
+        partial.absorb(2 * CHUNK, memoryview(wrong))
+        put(partial, 2 * CHUNK + MIB, len(DATA))
+        with pytest.raises(IntegrityError):
+            partial.publish()
+        gone = partial.forget([Span(start=2 * CHUNK, stop=2 * CHUNK + MIB)])
+        assert gone == [Span(start=2 * CHUNK, stop=3 * CHUNK)] == partial.missing()
+        assert store.partial_size(SHA) == len(DATA) - CHUNK
+        put(partial, 2 * CHUNK, 3 * CHUNK)
+        partial.publish()
+    assert store.prove(SHA)
 
 
 def test_two_never_write_one_partial(store: Store) -> None:
@@ -203,6 +251,15 @@ def test_discarding_removes_everything(store: Store) -> None:
     partial = opened(store)
     put(partial, 0, CHUNK)
     partial.discard()
+    assert os.listdir(store.root / "partial") == []
+
+
+def test_what_a_killed_run_left_beside_the_journal_is_removed_too(store: Store) -> None:
+    """A folder that is never empty is never removed, and a store fills up with them."""
+    with opened(store) as partial:
+        (store.partial_folder(SHA) / ".journal.fetcher-1-abcd").write_text("half a jour")
+        put(partial, 0, len(DATA))
+        partial.publish()
     assert os.listdir(store.root / "partial") == []
 
 

@@ -1,0 +1,154 @@
+"""How many connections one host is worth.  Pure: times and totals are handed in.
+
+Begins with few, adds while doubling gains more than a tenth, takes back when it does not
+(performance.md: at full speed a second connection costs 7 to 12 %, four cost 20 %; on a
+link with a limit per connection they are everything).  Where the round trip is long, the
+first step is a long one, because each step costs round trips.
+
+Not in here: who gets the connections (transfer/), the parts (parts.py).
+
+Promises (tests/core/test_connections.py):
+  * never more than the limit, never less than one;
+  * a link that rewards n connections ends between n / 2 and 2 n;
+  * a link that rewards only one ends at one, whatever it tried.
+"""
+
+import math
+from dataclasses import dataclass
+
+_GAIN = 1.1  # for a doubling; performance.md
+_FAR_S = 0.02  # a round trip from which a step at a time takes too long
+_FAR_STEP = 8  # connections; no more than a browser opens
+_WINDOW_S = 0.1
+_SETTLE_S = 0.3  # besides round trips: how long new connections may take to bring bytes
+_REST_S = 5.0  # before the next trial; doubles up to a minute
+_REST_CAP_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What is seen of a host's connections.
+
+    Attributes:
+        now_s: Any clock that only goes forward.
+        received: Bytes in all, since the beginning; what small files cost beyond their bytes may be added.
+        flowing: Connections that have brought bytes.
+        round_trip_s: Seconds from a request to its answer; 0 when unknown.
+        is_wanted: Whether one more connection would have something to do.
+    """
+
+    now_s: float
+    received: float
+    flowing: int
+    round_trip_s: float
+    is_wanted: bool
+
+
+@dataclass(slots=True)
+class _Window:
+    begun_s: float
+    received: float
+
+
+class Connections:
+    """The number of connections that a host may have.
+
+    Args:
+        most: Limit, at least 1.
+        first: To begin with.
+    """
+
+    def __init__(self, *, most: int, first: int = 1) -> None:
+        self.allowed = max(1, min(first, most))
+        self.rate = 0.0  # bytes a second of all, when last measured
+        self._most = max(1, most)
+        self._before: tuple[int, float] | None = None  # connections and rate before the trial under way
+        self._window: _Window | None = None
+        self._settled_by_s: float | None = None
+        self._next_trial_s = 0.0
+        self._rest_s = _REST_S
+        self._down_next = False
+        self._leapt = False
+
+    def look(self, look: Look) -> None:
+        """Take a look; changes `allowed` when it has seen enough."""
+        if look.flowing == 0:
+            self._window = None
+            return
+        if self._leaps(look):
+            return
+        if not self._has_settled(look):
+            return
+        if self._window is None:
+            self._window = _Window(look.now_s, look.received)
+            return
+        elapsed = look.now_s - self._window.begun_s
+        if elapsed < max(_WINDOW_S, 2 * look.round_trip_s):
+            return
+        self.rate = (look.received - self._window.received) / elapsed
+        self._window = _Window(look.now_s, look.received)
+        self._judge(look)
+
+    def _leaps(self, look: Look) -> bool:
+        """Where the host is far away, do not wait for measurements of one connection."""
+        if self._leapt or look.round_trip_s < _FAR_S or not look.is_wanted or self.allowed >= _FAR_STEP:
+            return False
+        self._leapt = True
+        self._change(min(_FAR_STEP, self._most), look)
+        return True
+
+    def _has_settled(self, look: Look) -> bool:
+        """Whether all connections bring bytes, or have had the time to."""
+        if self._settled_by_s is None or look.flowing >= self.allowed or look.now_s >= self._settled_by_s:
+            self._settled_by_s = None
+            return True
+        return False
+
+    def _judge(self, look: Look) -> None:
+        if self._before is None:
+            self._maybe_try(look)
+            return
+        (count, rate), self._before = self._before, None
+        expected = rate * _GAIN ** math.log2(self.allowed / count)
+        if self.allowed > count:
+            if self.rate >= expected and self._grow(look):
+                return
+            if self.rate < expected:
+                self._change(count, look)
+        elif self.rate < expected:  # fewer were slower
+            self._change(count, look)
+        elif self.allowed > 1:
+            self._shrink(look)
+            return
+        self._rest(look)
+
+    def _maybe_try(self, look: Look) -> None:
+        if look.now_s < self._next_trial_s:
+            return
+        if self._down_next and self.allowed > 1:
+            self._down_next = False
+            self._shrink(look)
+        else:
+            self._down_next = True
+            self._grow(look)
+
+    def _grow(self, look: Look) -> bool:
+        """Try more; False if there may be no more, or they would have nothing to do."""
+        if self.allowed >= self._most or not look.is_wanted:
+            return False
+        self._before = (self.allowed, self.rate)
+        self._change(min(2 * self.allowed, self._most), look)
+        return True
+
+    def _shrink(self, look: Look) -> None:
+        self._before = (self.allowed, self.rate)
+        self._change(self.allowed // 2, look)
+
+    def _change(self, count: int, look: Look) -> None:
+        self.allowed = count
+        self._window = None
+        self._settled_by_s = look.now_s + _SETTLE_S + 4 * look.round_trip_s
+
+    def _rest(self, look: Look) -> None:
+        self._next_trial_s = look.now_s + self._rest_s
+        self._rest_s = min(2 * self._rest_s, _REST_CAP_S)

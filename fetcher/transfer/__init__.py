@@ -1,0 +1,27 @@
+"""Carry out downloads: files and their parts, over several connections, into stores.
+
+    jobs.py    what is handed in and out
+    space.py   whether it fits
+    links.py   what is known of each host: connections, silence that it asked for
+    line.py    one reply on its way
+    fetch.py   one object on its way, by one or several lines
+    run.py     the workers, and who does what next
+
+Not in here: what to fetch (core/plan.py), the rules of a reply (core/download.py), parts
+and the number of connections (core/parts.py, core/connections.py), waits and the choice
+among candidates (core/retry.py), the disk (disk/).
+
+Promises (tests/test_transfer.py, tests/test_parts.py):
+  * a file is done only when its size and sha256 are the locked ones; whatever a source
+    does, a wrong object never gets a name;
+  * bytes that were received are kept: after a cut, a stop, a kill, a change of source;
+  * one file's failure leaves the others alone, one part's failure the other parts;
+  * a host that asks for silence gets it from all connections;
+  * when `run_transfer` returns, no thread and no descriptor of it is left.
+"""
+
+from fetcher.transfer.jobs import Job, Outcome, TransferSettings
+from fetcher.transfer.run import run_transfer
+from fetcher.transfer.space import require_space
+
+__all__ = ["Job", "Outcome", "TransferSettings", "require_space", "run_transfer"]

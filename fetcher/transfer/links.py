@@ -1,0 +1,90 @@
+"""What a run knows of each host: how many connections it is worth, and the silence that it asked for.
+
+A *link* is one source, as its label names it.  All of its state is guarded by the run's lock.
+"""
+
+from collections.abc import Callable
+
+from fetcher.core.connections import Connections, Look
+from fetcher.core.interfaces import Candidate
+
+_REQUEST_WORTH = 64 << 10  # bytes: what a small file costs besides its bytes, for the measure of progress
+
+
+class Link:
+    """One host."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self.at_work = 0  # connections given out
+        self.flowing = 0  # of these, how many have brought bytes
+        self.round_trip_s = 0.0  # the shortest time from a request to its answer; 0 when unknown
+        self.silent_until_s = 0.0
+        self._progress = 0.0  # bytes, and what requests are worth
+
+    @property
+    def allowed(self) -> int:
+        """Connections that it may have."""
+        return self._connections.allowed
+
+    @property
+    def rate(self) -> float:
+        """Bytes a second of one connection, when last measured; 0 when unknown."""
+        return self._connections.rate / max(1, self.flowing)
+
+    def has_room(self, now_s: float) -> bool:
+        """Whether one more connection may begin."""
+        return self.at_work < self.allowed and now_s >= self.silent_until_s
+
+    def is_crowded(self) -> bool:
+        """Whether a connection should end at its next part."""
+        return self.at_work > self.allowed
+
+    def answered(self, seconds: float) -> None:
+        """Take note of the time from a request to its answer."""
+        self._progress += _REQUEST_WORTH
+        self.round_trip_s = min(seconds, self.round_trip_s) if self.round_trip_s else seconds
+
+    def came(self, count: int) -> None:
+        """Take note of bytes."""
+        self._progress += count
+
+    def be_silent(self, until_s: float) -> None:
+        """Begin no request before a time."""
+        self.silent_until_s = max(self.silent_until_s, until_s)
+
+    def look(self, now_s: float, *, is_wanted: bool) -> None:
+        """Let the number of connections follow what they bring."""
+        self._connections.look(
+            Look(
+                now_s=now_s,
+                received=self._progress,
+                flowing=self.flowing,
+                round_trip_s=self.round_trip_s,
+                is_wanted=is_wanted,
+            )
+        )
+
+
+class Links:
+    """All hosts of a run, by label."""
+
+    def __init__(self, make: Callable[[], Connections]) -> None:
+        self._make = make
+        self._links: dict[str, Link] = {}
+
+    def of(self, candidate: Candidate) -> Link:
+        """The link of a candidate."""
+        label = candidate.source.label
+        if label not in self._links:
+            self._links[label] = Link(self._make())
+        return self._links[label]
+
+    def all(self) -> list[Link]:
+        """Those used so far."""
+        return list(self._links.values())
+
+    @property
+    def connections(self) -> int:
+        """Connections given out, in all."""
+        return sum(link.at_work for link in self._links.values())

@@ -1,0 +1,463 @@
+"""One run: its workers, who does what next, and what they share.
+
+A worker takes a file, as long as fewer than `jobs` are on their way, or else helps with the
+parts of a large one; either needs a connection that its host has to give.  Workers with an
+even number take the largest file first, those with an odd one a small one, so that the
+configs of a model are here long before its weights.
+
+Not in here: one object's way (fetch.py).
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from fetcher.core.connections import Connections
+from fetcher.core.digest import EMPTY_SHA256, Sha256
+from fetcher.core.interfaces import Candidate, Events
+from fetcher.core.pace import Pace
+from fetcher.disk.claim import last_write
+from fetcher.disk.partial import Partial, wrong_bytes
+from fetcher.disk.sink import BehindSink, InlineSink, MemorySink, Sink
+from fetcher.disk.store import SMALL_BELOW
+from fetcher.errors import BusyError, FetcherError, InterruptedRun, SourceError
+from fetcher.transfer.fetch import Fetch, wrong_bytes_of
+from fetcher.transfer.jobs import Job, Outcome, TransferSettings, unique
+from fetcher.transfer.line import Line
+from fetcher.transfer.links import Link, Links
+
+_TICK_S = 0.05  # how often the calling thread looks after the workers
+_GRACE_S = 0.9  # after a stop, how long a worker may take to end; then it is left to its timeout
+_CLAIM_POLL_S = 0.1
+_FIRST_SMALL = 4  # connections to begin with for small files (performance.md, "2,000 files")
+
+Sleep = Callable[[float], object]
+Task = Callable[[], None]
+
+
+def run_transfer(
+    jobs: Sequence[Job],
+    *,
+    settings: TransferSettings,
+    events: Events,
+    stop: threading.Event,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Sleep | None = None,
+) -> list[Outcome]:
+    """Fetch all jobs; a digest that two of them want is fetched once.
+
+    Args:
+        stop: When set, the workers save what they have and end.
+        sleep: Waits between tries; None waits for real, until `stop` at most.
+
+    Returns:
+        One outcome for each job, in the order of `jobs`.
+
+    Raises:
+        InterruptedRun: `stop` was set before all was done; what was received is kept.
+        SourceError: The settings' time limit is over; what was received is kept.
+        FetcherError: The first failure, if the settings say not to keep going.
+    """
+    todo = unique(jobs)
+    run = Run(todo, settings=settings, events=events, stop=stop, clock=clock, sleep=sleep)
+    have = sum(job.on_disk for job in todo)
+    events.transfer_started(files=len(todo), size=sum(job.request.size for job in todo), have=have)
+    try:
+        run.carry_out()
+    finally:
+        events.transfer_done()
+    if not settings.keep_going and (failed := next(filter(None, run.errors.values()), None)):
+        raise failed
+    if len(run.errors) < len(todo):
+        _raise_unfinished(run, stop, files=len(todo))
+    return [Outcome(request=job.request, error=run.errors[job.key]) for job in jobs]
+
+
+def _raise_unfinished(run: "Run", stop: threading.Event, *, files: int) -> None:
+    done = [f"done: {len(run.errors)} of {files} files"]
+    if stop.is_set():
+        raise InterruptedRun(
+            "Interrupted; what was received is kept.", facts=done, fix="run the command again to go on"
+        )
+    raise SourceError(
+        f"The time limit of {run.settings.deadline_s:g} s is over; what was received is kept.",
+        facts=done,
+        fix="run the command again to go on, or give it more time",
+    )
+
+
+class _Queue:
+    """Jobs not begun yet.  The caller holds the run's lock."""
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        by_size = sorted(jobs, key=lambda job: -job.request.size)
+        self.large = deque(job for job in by_size if job.request.size >= SMALL_BELOW)
+        self.small = deque(job for job in jobs if job.request.size < SMALL_BELOW)
+
+    def __bool__(self) -> bool:
+        return bool(self.large or self.small)
+
+    def in_turn(self, worker: int) -> tuple[deque[Job], deque[Job]]:
+        """The queues in the order in which a worker looks at them."""
+        return (self.large, self.small) if worker % 2 == 0 else (self.small, self.large)
+
+
+class _Slot:
+    """A worker's connection (office.Slot)."""
+
+    def __init__(self, run: "Run", *, waits: bool) -> None:
+        self._run = run
+        self._waits = waits
+        self._flows = False
+        self.link: Link | None = None
+
+    def hold(self, link: Link) -> bool:
+        if self.link is link and not link.is_crowded() and self._run.clock() >= link.silent_until_s:
+            return True
+        self.release()
+        return self._run.give(self, link, waits=self._waits)
+
+    def release(self) -> None:
+        self._run.take_back(self)
+
+    def came(self, count: int) -> None:
+        if self.link is not None:
+            self._run.came(self, self.link, count)
+
+    def flows(self, link: Link) -> None:
+        """Take note that bytes come; the run's lock is held."""
+        if not self._flows:
+            self._flows = True
+            link.flowing += 1
+
+    def given(self, link: Link) -> None:
+        """Take note of a connection; the run's lock is held."""
+        self.link = link
+        link.at_work += 1
+
+    def returned(self) -> None:
+        """Take note that it is gone; the run's lock is held."""
+        if self.link is not None:
+            self.link.at_work -= 1
+            self.link.flowing -= int(self._flows)
+        self.link, self._flows = None, False
+
+
+class Run:
+    """One call of `run_transfer` (office.Office)."""
+
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        *,
+        settings: TransferSettings,
+        events: Events,
+        stop: threading.Event,
+        clock: Callable[[], float],
+        sleep: Sleep | None,
+    ) -> None:
+        self.errors: dict[tuple[Sha256, str], FetcherError | None] = {}  # of the jobs that ended
+        self.settings = settings
+        self.events = events
+        self.clock = clock
+        self._stop = stop
+        self._over = threading.Event()  # stopped, or a worker met a bug, or the caller an exception
+        self._sleep = sleep or self._over.wait
+        self._changed = threading.Condition()  # guards all that follows
+        self._queue = _Queue(jobs)
+        self._files = 0  # on their way
+        self._fetches: list[Fetch] = []
+        self._links = Links(self._connections)
+        self._first = min(_FIRST_SMALL, settings.jobs) if len(self._queue.small) > 1 else 1
+        self._idle = 0
+        self._lines: set[Line] = set()
+        self._workers: list[threading.Thread] = []
+        self._shown = 0  # connections, as last said to the events
+        self._pace = Pace(settings.limit_rate) if settings.limit_rate else None
+        self._pace_lock = threading.Lock()
+        self._crash: BaseException | None = None
+
+    # the calling thread
+
+    def carry_out(self) -> None:
+        """Start the workers and look after them until they end."""
+        begun = self.clock()
+        for _ in range(min(self.settings.jobs, len(self._queue.large) + len(self._queue.small))):
+            self._hire()
+        try:
+            while not self._is_over() and any(worker.is_alive() for worker in self._workers):
+                self._wait(_TICK_S)
+                self._look_after()
+                if self.settings.deadline_s is not None and self.clock() - begun > self.settings.deadline_s:
+                    self._over.set()
+        finally:
+            if any(worker.is_alive() for worker in self._workers):
+                self._over.set()
+            self._wind_down()
+        if self._crash is not None:
+            raise self._crash
+
+    def _hire(self) -> None:
+        worker = threading.Thread(
+            target=self._work, args=(len(self._workers),), name=f"fetcher-{len(self._workers)}", daemon=True
+        )
+        self._workers.append(worker)
+        worker.start()
+
+    def _look_after(self) -> None:
+        for line in self._open_lines():
+            line.look()
+        with self._changed:
+            now = self.clock()
+            for link in self._links.all():
+                link.look(now, is_wanted=self._is_wanted())
+            wanted = self._missing_hands()
+            shown, self._shown = self._shown, self._links.connections
+            self._changed.notify_all()
+        if shown != self._shown:
+            self.events.connections(self._shown)
+        for _ in range(wanted):
+            self._hire()
+
+    def _is_wanted(self) -> bool:
+        return bool(self._queue) or any(fetch.wants_help() for fetch in self._fetches)
+
+    def _missing_hands(self) -> int:
+        """How many more workers would have a connection and something to do."""
+        if self._idle or not any(fetch.wants_help() for fetch in self._fetches):
+            return 0
+        most = self.settings.jobs + self.settings.connections * len(self._links.all()) - len(self._workers)
+        room = sum(max(0, link.allowed - link.at_work) for link in self._links.all())
+        return max(0, min(most, room))
+
+    def _wait(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        for worker in self._workers:
+            if (left := end - time.monotonic()) > 0:
+                worker.join(left)
+
+    def _wind_down(self) -> None:
+        """Let the workers save and end; replies that keep one waiting are closed."""
+        end = time.monotonic() + _GRACE_S
+        while any(worker.is_alive() for worker in self._workers) and time.monotonic() < end:
+            with self._changed:
+                self._changed.notify_all()
+            self._wait(_TICK_S)
+            for line in self._open_lines():
+                line.end()
+
+    def _open_lines(self) -> list[Line]:
+        with self._changed:
+            return list(self._lines)
+
+    def _is_over(self) -> bool:
+        return self._over.is_set() or self._stop.is_set()
+
+    # the workers
+
+    def _work(self, index: int) -> None:
+        try:
+            while task := self._next(index):
+                task()
+        except BaseException as error:  # noqa: BLE001  handed to the calling thread, which raises it
+            self._crash = error
+            self._over.set()
+
+    def _next(self, worker: int) -> Task | None:
+        """What to do next; waits for it; None when there is nothing more to come."""
+        with self._changed:
+            while not self._is_over() and (self._queue or self._files):
+                task = self._file(worker) or self._help()
+                if task:
+                    return task
+                self._idle += 1
+                self._changed.wait(_TICK_S)
+                self._idle -= 1
+        return None
+
+    def _file(self, worker: int) -> Task | None:
+        if self._files >= self.settings.jobs:
+            return None
+        for queue in self._queue.in_turn(worker):
+            slot = _Slot(self, waits=True)
+            if queue and self._reserve(slot, queue[0].request.candidates):
+                job = queue.popleft()
+                self._files += 1
+                return lambda: self._do(job, slot)
+        return None
+
+    def _help(self) -> Task | None:
+        for fetch in sorted(self._fetches, key=lambda fetch: fetch.workers):
+            if not fetch.wants_help():
+                continue
+            slot = _Slot(self, waits=False)
+            best = fetch.best()
+            if best and self._reserve(slot, [best]):
+                return lambda: self._assist(fetch, slot)
+        return None
+
+    def _reserve(self, slot: _Slot, candidates: Sequence[Candidate]) -> bool:
+        if not candidates:
+            return True
+        link = self._links.of(candidates[0])
+        if not link.has_room(self.clock()):
+            return False
+        slot.given(link)
+        return True
+
+    def _assist(self, fetch: Fetch, slot: _Slot) -> None:
+        try:
+            fetch.work(slot)
+        except InterruptedRun:
+            return
+        finally:
+            slot.release()
+
+    def _do(self, job: Job, slot: _Slot) -> None:
+        try:
+            self._fetch(job, slot)
+        except InterruptedRun:
+            return
+        except FetcherError as error:
+            self.errors[job.key] = error
+            self.events.file_failed(job.request, error)
+            if not self.settings.keep_going:
+                self._over.set()
+        else:
+            self.errors[job.key] = None
+            self.events.file_done(job.request)
+        finally:
+            slot.release()
+            with self._changed:
+                self._files -= 1
+                self._changed.notify_all()
+
+    def _fetch(self, job: Job, slot: _Slot) -> None:
+        request, store = job.request, job.store
+        if store.has(request.sha256, request.size):
+            return
+        if request.size == 0:
+            if request.sha256 != EMPTY_SHA256:
+                raise wrong_bytes_of("An empty file", request, wrong_bytes(request.sha256, EMPTY_SHA256))
+            store.add_bytes(b"")
+            return
+        sink = self._sink(job)
+        if sink is None:
+            return
+        fetch = Fetch(self, request, sink)
+        try:
+            self.events.file_started(request, have=sink.have)
+            with self._changed:
+                self._fetches.append(fetch)
+            fetch.lead(slot)
+        finally:
+            with self._changed:
+                if fetch in self._fetches:
+                    self._fetches.remove(fetch)
+            sink.close()
+
+    def _sink(self, job: Job) -> Sink | None:
+        """Where the bytes go; None if another fetcher has brought the object meanwhile."""
+        request, size, hashing = job.request, self.settings.buffer_size, self.settings.hashing
+        if request.size < SMALL_BELOW:
+            return MemorySink(job.store, sha256=request.sha256, size=request.size, buffer_size=size, hashing=hashing)
+        partial = self._partial(job)
+        if partial is None:
+            return None
+        spare = self._files == 1 or 2 * self._files <= self.settings.cores
+        if spare and request.size >= self.settings.behind_from:
+            return BehindSink(partial, buffer_size=size)
+        return InlineSink(partial, buffer_size=size)
+
+    def _partial(self, job: Job) -> Partial | None:
+        """Claim the partial, waiting for another fetcher as long as that one makes progress."""
+        request, store = job.request, job.store
+        latest, since = 0.0, self.clock()
+        while True:
+            self.check_stop()
+            if store.has(request.sha256, request.size):
+                return None
+            try:
+                return store.partial(request.sha256, request.size, stop=self._is_over, hashing=self.settings.hashing)
+            except BusyError:
+                written = last_write(store.partial_folder(request.sha256))
+                if written != latest:
+                    latest, since = written, self.clock()
+                elif self.clock() - since > self.settings.claim_wait_s:
+                    raise
+            self._sleep(_CLAIM_POLL_S)
+
+    # what a fetch needs
+
+    def check_stop(self) -> None:
+        if self._is_over():
+            raise InterruptedRun("Interrupted; what was received is kept.")
+
+    def pause(self, seconds: float) -> None:
+        if seconds > 0:
+            self._sleep(seconds)
+        self.check_stop()
+
+    def link(self, candidate: Candidate) -> Link:
+        with self._changed:
+            return self._links.of(candidate)
+
+    def give(self, slot: _Slot, link: Link, *, waits: bool) -> bool:
+        """Get a connection of a link for a slot."""
+        while True:
+            self.check_stop()
+            with self._changed:
+                silence = link.silent_until_s - self.clock()
+                if silence <= 0 and link.at_work < link.allowed:
+                    slot.given(link)
+                    return True
+                if not waits:
+                    return False
+                if silence <= 0:
+                    self._changed.wait(_TICK_S)
+            if silence > 0:
+                self.pause(silence)
+
+    def take_back(self, slot: _Slot) -> None:
+        """Give a slot's connection back."""
+        if slot.link is not None:
+            with self._changed:
+                slot.returned()
+                self._changed.notify_all()
+
+    def came(self, slot: _Slot, link: Link, count: int) -> None:
+        """Take note of bytes that came over a slot's connection."""
+        with self._changed:
+            link.came(count)
+            slot.flows(link)
+
+    def be_silent(self, link: Link, seconds: float) -> None:
+        with self._changed:
+            link.be_silent(self.clock() + seconds)
+
+    def answered(self, link: Link, seconds: float) -> None:
+        with self._changed:
+            link.answered(seconds)
+
+    def grain(self, count: int) -> int:
+        return min(count, self._pace.grain) if self._pace else count
+
+    def spend(self, line: Line, count: int) -> None:
+        if self._pace is None:
+            return
+        with self._pace_lock:
+            wait_s = self._pace.spend(count, self.clock())
+        if wait_s > 0:
+            line.rest(self.pause, wait_s)
+
+    def watch(self, line: Line) -> None:
+        with self._changed:
+            self._lines.add(line)
+
+    def unwatch(self, line: Line) -> None:
+        with self._changed:
+            self._lines.discard(line)
+
+    def _connections(self) -> Connections:
+        return Connections(most=self.settings.connections, first=self._first)
