@@ -1,8 +1,8 @@
 """The bytes of one reply, filled into the caller's buffer.
 
 Two ways to the bytes: `ChunkFeed` takes what the HTTP library's iterator gives; `SocketFeed`
-takes what the library has read already, then reads the socket itself (performance.md: a
-third of the CPU).  http.py decides which one a reply may use.
+takes what was read with the head, then reads the socket itself (performance.md: a third of
+the CPU).  exchange.py decides which one a reply may use.
 
 Promises (tests/net/test_body.py, each for both ways):
   * the bytes are those of the reply, whatever the sizes of buffers and packets;
@@ -48,13 +48,6 @@ class ChunkFeed:
             if chunk is None:
                 return 0
             self._held = memoryview(chunk)
-        return self._give(view)
-
-    def has_held(self) -> bool:
-        """Whether bytes of the last chunk are left."""
-        return bool(self._held)
-
-    def _give(self, view: memoryview) -> int:
         count = min(len(view), len(self._held))
         view[:count] = self._held[:count]
         self._held = self._held[count:]
@@ -62,48 +55,60 @@ class ChunkFeed:
 
 
 class SocketFeed:
-    """Bytes from the socket, after the one chunk that the library holds already.
-
-    h11 gives all that it holds of a body with a known length as one piece, so what comes
-    after the first chunk is in the socket.
+    """Bytes from the socket, after those that came with the head.
 
     Args:
-        length: Content-Length in bytes, above 0.
+        first: Gives the bytes that are held already; called once, at the first read.
+        length: Content-Length in bytes.
     """
 
     def __init__(
-        self, chunks: Iterator[bytes], sock: socket.socket, *, length: int, host: str, idle_timeout_s: float
+        self,
+        first: Callable[[], bytes | memoryview],
+        sock: socket.socket,
+        *,
+        length: int,
+        host: str,
+        idle_timeout_s: float,
     ) -> None:
-        self._first = ChunkFeed(chunks)
+        self._first = first
+        self._held: memoryview | None = None
         self._sock = sock
-        self._left = length
         self._whole = length
         self._host = host
         self._idle_timeout_s = idle_timeout_s
+        self.left = length  # bytes not given yet
+        self.by_socket = False  # whether bytes came from the socket itself
 
     def read(self, view: memoryview) -> int:
         """As `Feed.read`."""
-        if self._left == 0:
+        if self.left == 0:
             return 0
-        begun = self._left < self._whole
-        if begun and not self._first.has_held():
-            count = self._receive(view[: self._left])
-        else:
-            count = self._first.read(view)
-            if not begun:
-                self._sock.settimeout(self._idle_timeout_s)
+        if self._held is None:
+            self._held = memoryview(self._first())
+            set_timeout(self._sock, self._idle_timeout_s)
+        count = self._give(view) if self._held else self._receive(view[: self.left])
         if count == 0:
-            raise failures.cut(self._host, f"{self._left} of {self._whole} bytes are missing")
-        self._left -= count
+            raise failures.cut(self._host, f"{self.left} of {self._whole} bytes are missing")
+        self.left -= count
+        return count
+
+    def _give(self, view: memoryview) -> int:
+        held = self._held or memoryview(b"")
+        count = min(len(view), len(held), self.left)
+        view[:count] = held[:count]
+        self._held = held[count:]
         return count
 
     def _receive(self, view: memoryview) -> int:
         try:
-            return self._sock.recv_into(view)
+            count = self._sock.recv_into(view)
         except TimeoutError:
             raise failures.stalled(self._host, self._idle_timeout_s) from None
         except OSError as error:
             raise failures.cut(self._host, error.strerror or type(error).__name__) from None
+        self.by_socket = True
+        return count
 
 
 class HttpBody:
@@ -227,6 +232,12 @@ class PeekedBody:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def set_timeout(sock: socket.socket, seconds: float) -> None:
+    """Limit each wait; a system call that is not made where nothing changes."""
+    if sock.gettimeout() != seconds:
+        sock.settimeout(seconds)
 
 
 def shut_down(sock: socket.socket) -> None:

@@ -1,7 +1,7 @@
-"""HTTP for sources.  The only module that knows httpx.
+"""HTTP for sources: asks, follows redirects, says what went wrong.
 
 Not in here: what an answer means (sources/), when to try again (core/retry.py), whose
-token goes where (credentials.py).
+token goes where (credentials.py), the ways to a reply (exchange.py, lane.py, transport.py).
 
 Promises (tests/net/test_http.py, tests/net/test_body.py):
   * redirects are followed by hand, five at most; never from https to http, never in a
@@ -12,35 +12,37 @@ Promises (tests/net/test_http.py, tests/net/test_body.py):
   * no log holds a token, a signed link or a cookie, the library's own logs included.
 """
 
+import contextlib
 import json
 import logging
-import socket
 import ssl
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import PackageNotFoundError, version
-from typing import Protocol
+from typing import Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
 
 from fetcher.core.interfaces import Head
-from fetcher.errors import FetcherError, SourceError
+from fetcher.errors import ConfigError, FetcherError, SourceError
 from fetcher.net import failures
-from fetcher.net.body import ChunkFeed, Feed, HttpBody, SocketFeed, shut_down
+from fetcher.net.body import Feed, HttpBody
+from fetcher.net.exchange import RAW_FROM, Exchange, LaneExchange, LibraryExchange, translated
 from fetcher.net.heads import content_length, content_range, media_type, retry_after_s
+from fetcher.net.lane import REDIRECTS, Lane
+from fetcher.net.parking import ParkingLot
 from fetcher.net.redact import host_of, origin_of, redact
+from fetcher.net.transport import Clients, Transport, mounts, once
 
 MAX_REPLY = 64 << 20  # bytes of a reply that is read whole; 100,000 entries of a listing take 40 MiB
 _MAX_REFUSAL = 64 << 10  # bytes read of an error's text
 _MAX_REDIRECTS = 5
-_REDIRECTS = (301, 302, 303, 307, 308)
 _WHOLE_REPLY_S = 300.0  # a listing that drips for longer than this is given up
 _CONNECT_S = 15.0
-_RAW_FROM = 1 << 20  # bytes; below, a connection that is used again is worth more than a faster body
+_PIECE = 64 << 10  # bytes read at once of a reply that is read whole
 
 _log = logging.getLogger(__name__)
 
@@ -93,6 +95,7 @@ class Reply:
 
 
 Explain = Callable[[Reply], FetcherError | None]
+_Way = TypeVar("_Way", bound=Exchange)
 
 
 def tls_context() -> ssl.SSLContext:
@@ -109,11 +112,11 @@ def user_agent() -> str:
 
 
 class HttpClient:
-    """The connections of one source.  Used by several threads at once; each has its own connections.
+    """The connections of one source.  Used by several threads at once.
 
     Args:
         idle_timeout_s: Seconds without a byte after which a reply is given up.
-        tls: Makes or gives the TLS context; called once a thread.
+        tls: Makes or gives the TLS context; called once, at the first https URL.
         wall_clock: Seconds since the epoch, for Retry-After dates.
     """
 
@@ -125,12 +128,14 @@ class HttpClient:
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._idle_timeout_s = idle_timeout_s
-        self._tls = tls
+        self._tls = once(tls)
         self._wall_clock = wall_clock
-        self._local = threading.local()
-        self._clients: list[httpx.Client] = []
-        self._lock = threading.Lock()
-        self._agent = user_agent()
+        self._headers = {"User-Agent": user_agent(), "Accept-Encoding": "identity", "Accept": "*/*"}
+        self._lot = ParkingLot()
+        self._clients = Clients(self._client)
+        self._lane = Lane(
+            self._lot, headers={"Connection": "keep-alive", **self._headers}, idle_timeout_s=idle_timeout_s
+        )
 
     def get(
         self, url: str, *, headers: Mapping[str, str] | None = None, auth: Auth | None = None, limit: int = MAX_REPLY
@@ -143,13 +148,13 @@ class HttpClient:
         Raises:
             SourceError: No usable reply, one that is too large, 429 or 5xx.
         """
-        response = self._ask(url, dict(headers or {}), auth)
+        exchange = self._follow(url, headers or {}, auth, self._by_library)
         try:
-            if failures.is_transient(response.status_code):
-                raise self._refused(response)
-            return self._read_whole(response, limit)
+            if failures.is_transient(exchange.status):
+                raise self._refused(exchange)
+            return _read_whole(exchange, exchange.chunks(), limit)
         finally:
-            response.close()
+            exchange.release()
 
     def get_json(self, url: str, *, headers: Mapping[str, str] | None = None, auth: Auth | None = None) -> object:
         """The parsed JSON of a 200.
@@ -184,139 +189,148 @@ class HttpClient:
             AuthError, NotFoundError, SourceError: No bytes.
         """
         headers = {} if (start, stop) == (0, size) else {"Range": f"bytes={start}-{stop - 1}"}
-        response = self._ask(url, headers, auth)
+        exchange = self._follow(url, headers, auth, self._by_lane_or_library)
         try:
-            return self._body(response, url, explain)
+            return self._body(exchange, url, explain)
         except BaseException:
-            response.close()
+            exchange.release()
             raise
 
     def close(self) -> None:
-        """Close all connections."""
-        with self._lock:
-            clients, self._clients = self._clients, []
-        for client in clients:
-            client.close()
+        """Close all connections; those of replies on their way close with them."""
+        self._lot.close()
+        self._clients.close()
 
     # asking
 
     def _client(self) -> httpx.Client:
-        client: httpx.Client | None = getattr(self._local, "client", None)
-        if client is None or client.is_closed:
-            client = httpx.Client(
-                verify=self._tls(),
-                headers={"User-Agent": self._agent, "Accept-Encoding": "identity", "Accept": "*/*"},
-                timeout=httpx.Timeout(self._idle_timeout_s, connect=min(_CONNECT_S, self._idle_timeout_s)),
-                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-                follow_redirects=False,
-            )
-            self._local.client = client
-            with self._lock:
-                self._clients.append(client)
-        return client
+        try:
+            routes = mounts(lot=self._lot, tls=self._tls)
+        except (ValueError, httpx.InvalidURL, ImportError) as error:
+            raise ConfigError(
+                "The proxy of the environment cannot be used.",
+                facts=[f"reason: {type(error).__name__}"],
+                fix="correct HTTP_PROXY, HTTPS_PROXY and ALL_PROXY, such as http://proxy.example:3128, or unset them",
+            ) from None
+        return httpx.Client(
+            transport=Transport(lot=self._lot, tls=self._tls),
+            mounts=routes,
+            headers=self._headers,
+            timeout=httpx.Timeout(self._idle_timeout_s, connect=min(_CONNECT_S, self._idle_timeout_s)),
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            follow_redirects=False,
+        )
 
-    def _ask(self, url: str, headers: dict[str, str], auth: Auth | None) -> httpx.Response:
-        """Send a GET and follow redirects; the response's body is not read yet."""
+    def _follow(
+        self, url: str, headers: Mapping[str, str], auth: Auth | None, ask: Callable[[str, Mapping[str, str]], _Way]
+    ) -> _Way:
+        """Send a GET and follow redirects; the reply's body is not read yet."""
         seen = [url]
         while True:
-            response = self._send(seen[-1], headers, auth)
-            if response.status_code not in _REDIRECTS:
-                return response
-            response.close()
-            seen.append(_next_hop(response, seen))
+            here = seen[-1]
+            exchange = ask(here, {**headers, **(auth.header_for(here) if auth else {})})
+            _log.debug("GET %s %s: %d", redact(here), headers.get("Range", ""), exchange.status)
+            if exchange.status not in REDIRECTS:
+                return exchange
+            try:
+                _drain(exchange)
+                seen.append(_next_hop(here, exchange.headers.get("location"), seen))
+            finally:
+                exchange.release()
 
-    def _send(self, url: str, headers: dict[str, str], auth: Auth | None) -> httpx.Response:
-        secret = auth.header_for(url) if auth else {}
-        client = self._client()
+    def _by_lane_or_library(self, url: str, headers: Mapping[str, str]) -> Exchange:
+        answer = self._lane.ask(url, headers)
+        if answer is None:
+            return self._through_library(url, headers, raw_from=0 if self._lane.takes(url) else RAW_FROM)
+        return LaneExchange(url, answer, self._lane, idle_timeout_s=self._idle_timeout_s)
+
+    def _by_library(self, url: str, headers: Mapping[str, str]) -> LibraryExchange:
+        return self._through_library(url, headers, raw_from=RAW_FROM)
+
+    def _through_library(self, url: str, headers: Mapping[str, str], *, raw_from: int) -> LibraryExchange:
+        client = self._clients.lend()
         try:
-            request = client.build_request("GET", url, headers={**headers, **secret})
+            request = client.build_request("GET", url, headers=headers)
             # An Auth of its own that adds nothing: a user in a URL is never sent.
             response = client.send(request, auth=httpx.Auth(), stream=True)
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-            raise self._translated(error, host_of(url)) from None
-        _log.debug("GET %s %s: %d", redact(url), headers.get("Range", ""), response.status_code)
-        return response
+            self._clients.take_back(client)
+            raise translated(error, host_of(url), self._idle_timeout_s) from None
+        except BaseException:
+            client.close()
+            raise
+        return LibraryExchange(
+            response,
+            raw_from=raw_from,
+            idle_timeout_s=self._idle_timeout_s,
+            give_back=lambda: self._clients.take_back(client),
+        )
 
     # reading
 
-    def _read_whole(self, response: httpx.Response, limit: int) -> Reply:
-        url = str(response.url)
-        content = bytearray()
-        end_s = time.monotonic() + _WHOLE_REPLY_S
-        for chunk in self._translating(response.iter_bytes(), host_of(url)):
-            content += chunk
-            if len(content) > limit:
-                facts = (f"limit: {limit} bytes", f"path: {urlsplit(url).path}")
-                raise failures.not_understood(host_of(url), "sent a reply that is too large", facts=facts)
-            if time.monotonic() > end_s:
-                raise failures.cut(host_of(url), f"the reply took longer than {_WHOLE_REPLY_S:g} s")
-        return Reply(status=response.status_code, host=host_of(url), path=urlsplit(url).path, content=bytes(content))
-
-    def _body(self, response: httpx.Response, asked: str, explain: Explain | None) -> HttpBody:
-        if response.status_code not in (200, 206, 416):
-            raise self._why(response, asked, explain)
-        head = _head(response)
-        sock: socket.socket | None = response.extensions["network_stream"].get_extra_info("socket")
-        return HttpBody(
-            head=head,
-            feed=self._feed(response, head, sock),
-            wake=lambda: shut_down(sock) if sock else None,
-            release=response.close,
-        )
-
-    def _feed(self, response: httpx.Response, head: Head, sock: socket.socket | None) -> Feed:
-        if "content-encoding" in response.headers:
-            return ChunkFeed(self._translating(response.iter_bytes(), head.host))
-        chunks = self._translating(response.iter_raw(), head.host)
-        if sock is None or head.length is None or head.length < _RAW_FROM or not _is_readable_raw(response, sock):
-            return ChunkFeed(chunks)
-        return SocketFeed(chunks, sock, length=head.length, host=head.host, idle_timeout_s=self._idle_timeout_s)
+    def _body(self, exchange: Exchange, asked: str, explain: Explain | None) -> HttpBody:
+        if exchange.status not in (200, 206, 416):
+            raise self._why(exchange, asked, explain)
+        head = _head(exchange)
+        return HttpBody(head=head, feed=exchange.feed(head.length), wake=exchange.wake, release=exchange.release)
 
     # failing
 
-    def _why(self, response: httpx.Response, asked: str, explain: Explain | None) -> FetcherError:
+    def _why(self, exchange: Exchange, asked: str, explain: Explain | None) -> FetcherError:
         """The error that a refusal means."""
-        status, url = response.status_code, str(response.url)
+        status, url = exchange.status, exchange.url
         is_asked_host = origin_of(url) == origin_of(asked)
         if status in (401, 403) and not is_asked_host:
             return failures.link_refused(status, host=host_of(url), path=urlsplit(url).path)
         if explain and is_asked_host and not failures.is_transient(status):
-            explained = explain(self._read_whole(response, _MAX_REFUSAL))
+            explained = explain(_read_whole(exchange, exchange.feed(_length(exchange)), _MAX_REFUSAL))
             if explained:
                 return explained
-        return self._refused(response)
+        return self._refused(exchange)
 
-    def _refused(self, response: httpx.Response) -> FetcherError:
-        url = str(response.url)
-        wait_s = retry_after_s(response.headers.get("retry-after"), now_s=self._wall_clock())
-        return failures.refused(response.status_code, host=host_of(url), path=urlsplit(url).path, retry_after_s=wait_s)
-
-    def _translating(self, chunks: Iterator[bytes], host: str) -> Iterator[bytes]:
-        try:
-            yield from chunks
-        except (httpx.HTTPError, httpx.StreamError) as error:
-            raise self._translated(error, host) from None
-
-    def _translated(self, error: Exception, host: str) -> SourceError:
-        for cause in _causes(error):
-            if isinstance(cause, ssl.SSLCertVerificationError):
-                return failures.untrusted(host, cause.verify_message)
-            if isinstance(cause, socket.gaierror):
-                return failures.unreachable(host, "the name is not known")
-        if isinstance(error, httpx.ConnectTimeout | httpx.ConnectError | httpx.ProxyError):
-            return failures.unreachable(host, _reason(error))
-        if isinstance(error, httpx.TimeoutException):
-            return failures.stalled(host, self._idle_timeout_s)
-        if isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError | httpx.StreamError):
-            return failures.cut(host, _reason(error))
-        if isinstance(error, httpx.DecodingError):
-            return failures.cut(host, "its compression is damaged")
-        return failures.not_understood(host, "cannot be asked", facts=(f"reason: {type(error).__name__}",))
+    def _refused(self, exchange: Exchange) -> FetcherError:
+        url = exchange.url
+        wait_s = retry_after_s(exchange.headers.get("retry-after"), now_s=self._wall_clock())
+        return failures.refused(exchange.status, host=host_of(url), path=urlsplit(url).path, retry_after_s=wait_s)
 
 
-def _head(response: httpx.Response) -> Head:
-    host = host_of(str(response.url))
-    headers = response.headers
+def _read_whole(exchange: Exchange, feed: Feed, limit: int) -> Reply:
+    """Read a reply of at most `limit` bytes."""
+    host, path = host_of(exchange.url), urlsplit(exchange.url).path
+    content = bytearray()
+    buffer = memoryview(bytearray(_PIECE))
+    end_s = time.monotonic() + _WHOLE_REPLY_S
+    while count := feed.read(buffer):
+        content += buffer[:count]
+        if len(content) > limit:
+            facts = (f"limit: {limit} bytes", f"path: {path}")
+            raise failures.not_understood(host, "sent a reply that is too large", facts=facts)
+        if time.monotonic() > end_s:
+            raise failures.cut(host, f"the reply took longer than {_WHOLE_REPLY_S:g} s")
+    return Reply(status=exchange.status, host=host, path=path, content=bytes(content))
+
+
+def _drain(exchange: Exchange) -> None:
+    """Read a redirect's short body, so that its connection can be used again."""
+    length = _length(exchange)
+    if length is None or length > _MAX_REFUSAL:
+        return
+    feed = exchange.feed(length)
+    buffer = memoryview(bytearray(_PIECE))
+    with contextlib.suppress(SourceError):
+        while feed.read(buffer):
+            pass
+
+
+def _length(exchange: Exchange) -> int | None:
+    """Bytes of the body, None when unknown."""
+    encoding = exchange.headers.get("content-encoding", "identity").lower()
+    return content_length(exchange.headers) if encoding == "identity" else None
+
+
+def _head(exchange: Exchange) -> Head:
+    host = host_of(exchange.url)
+    headers = exchange.headers
     try:
         part = content_range(headers.get("content-range"))
     except ValueError as error:
@@ -330,7 +344,7 @@ def _head(response: httpx.Response) -> Head:
     if part and part.size is not None and length not in (None, part.size):
         raise _odd_reply(host, "Content-Range and Content-Length contradict each other")
     return Head(
-        status=response.status_code,
+        status=exchange.status,
         first=part.first if part else None,
         total=part.total if part else None,
         length=length,
@@ -348,28 +362,17 @@ def _odd_reply(host: str, reason: str) -> SourceError:
     )
 
 
-def _is_readable_raw(response: httpx.Response, sock: socket.socket) -> bool:
-    """Whether the socket's own bytes are the body's (performance.md, "Why").
-
-    For TLS the socket's own TLS object must be the stream's: an https proxy is TLS in TLS.
-    """
-    stream_tls = response.extensions["network_stream"].get_extra_info("ssl_object")
-    own_tls = getattr(sock, "_sslobj", None)
-    return response.http_version == "HTTP/1.1" and own_tls is stream_tls and "transfer-encoding" not in response.headers
-
-
-def _next_hop(response: httpx.Response, seen: Sequence[str]) -> str:
+def _next_hop(here: str, location: str | None, seen: Sequence[str]) -> str:
     """Where a redirect leads.
 
     Raises:
         SourceError: Nowhere, in a circle, too far, or out of TLS.
     """
-    here = str(response.url)
     facts = (f"path: {urlsplit(here).path}",)
     try:
-        there = str(response.url.join(response.headers["location"]))
+        there = str(httpx.URL(here).join(location if location is not None else "file:"))
         scheme = origin_of(there)[0]
-    except (KeyError, ValueError, httpx.InvalidURL):
+    except (ValueError, httpx.InvalidURL):
         raise failures.not_understood(host_of(here), "sent a redirect that leads nowhere", facts=facts) from None
     if there in seen:
         raise failures.not_understood(host_of(here), "redirects in a circle", facts=facts)
@@ -378,22 +381,3 @@ def _next_hop(response: httpx.Response, seen: Sequence[str]) -> str:
     if scheme == "http" and here.startswith("https:"):
         raise failures.not_understood(host_of(here), "redirects from https to http", facts=facts)
     return there
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    cause: BaseException | None = error
-    for _ in range(10):
-        if cause is None:
-            return
-        yield cause
-        cause = cause.__cause__ or cause.__context__
-
-
-def _reason(error: BaseException) -> str:
-    """The operating system's word for it, else the library's."""
-    for cause in _causes(error):
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror.lower()
-    if isinstance(error, httpx.ConnectTimeout):
-        return "no answer in time"
-    return str(error) or type(error).__name__

@@ -4,9 +4,12 @@ Signed links carry their signature in the query, so a query is never shown.
 Promise (tests/net/test_redact.py): nothing of the userinfo, query or fragment is left.
 """
 
+import functools
+import re
 from urllib.parse import urlsplit
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_BASE = re.compile(r"[^/?#]*://[^/?#]*")  # what is asked thousands of times is the same for a host's URLs
 _LONGEST = 200  # characters of a URL or of a server's text that a message shows
 
 
@@ -21,10 +24,7 @@ def redact(url: str) -> str:
 
 def host_of(url: str) -> str:
     """Host of a URL, with the port where it is not the scheme's own; for messages."""
-    try:
-        return printable(_authority(url))
-    except ValueError:
-        return "a host that cannot be read"
+    return _host_of(_base(url))
 
 
 def origin_of(url: str) -> tuple[str, str, int]:
@@ -33,17 +33,38 @@ def origin_of(url: str) -> tuple[str, str, int]:
     Raises:
         ValueError: Not an http or https URL with a host.
     """
-    parts = urlsplit(url)
+    return _origin_of(_base(url))
+
+
+def printable(text: str) -> str:
+    """A server's text on one line without control characters, shortened."""
+    if text.isprintable() and len(text) <= _LONGEST:
+        return text
+    shown = "".join(char if char.isprintable() else "?" for char in text[: _LONGEST + 1])
+    return shown if len(shown) <= _LONGEST else shown[:_LONGEST] + "…"
+
+
+def _base(url: str) -> str:
+    """What a URL's host can be told from."""
+    found = _BASE.match(url)
+    return found[0] if found else url
+
+
+@functools.lru_cache(maxsize=256)
+def _origin_of(base: str) -> tuple[str, str, int]:
+    parts = urlsplit(base)
     scheme = parts.scheme.lower()
     if scheme not in _DEFAULT_PORTS or not parts.hostname:
         raise ValueError("expected http:// or https:// and a host")
     return scheme, parts.hostname.lower().rstrip("."), parts.port or _DEFAULT_PORTS[scheme]
 
 
-def printable(text: str) -> str:
-    """A server's text on one line without control characters, shortened."""
-    shown = "".join(char if char.isprintable() else "?" for char in text[: _LONGEST + 1])
-    return shown if len(shown) <= _LONGEST else shown[:_LONGEST] + "…"
+@functools.lru_cache(maxsize=256)
+def _host_of(base: str) -> str:
+    try:
+        return printable(_authority(base))
+    except ValueError:
+        return "a host that cannot be read"
 
 
 def _authority(url: str) -> str:

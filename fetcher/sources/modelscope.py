@@ -453,7 +453,7 @@ class ModelScopeSource:
         head = body.head
         if head.status != 200 or head.first is not None or head.content_type != "application/json":
             return body
-        if (head.length or 0) > _MAX_ENVELOPE:
+        if head.length == address.size or (head.length or 0) > _MAX_ENVELOPE:
             return body
         start, is_whole = _peeked(body)
         if not is_whole or len(start) == address.size:

@@ -1,12 +1,13 @@
-"""The bytes of a reply, by both ways: the library's iterator and the socket itself."""
+"""The bytes of a reply, by each way: the library's iterator, the socket itself, the lane."""
 
 import gzip
 import hashlib
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import pytest
 
@@ -17,10 +18,30 @@ from fetcher.net.http import HttpClient
 from tests.net.wire import CUT, RESET, Piece, Script, Wire, reply, trusting
 
 MIB = 1 << 20
-LARGE = random.Random(1).randbytes(3 * MIB + 12345)  # by the socket
-SMALL = LARGE[:200_000]  # by the iterator
+LARGE = random.Random(1).randbytes(3 * MIB + 12345)
+SMALL = LARGE[:200_000]
 
-Reader = Callable[..., HttpBody]
+
+@dataclass(frozen=True)
+class Way:
+    """A reply that takes this way; `warm` begins with another one, whose connection it uses."""
+
+    name: str
+    data: bytes
+    feed: type
+    headers: tuple[str, ...] = ()
+    warm: bool = False
+
+    def reply(self) -> bytes:
+        return reply(self.data, *self.headers)
+
+
+ITERATOR = Way("iterator", SMALL, ChunkFeed, ("Connection: close",))  # no connection is gained by another way
+SOCKET = Way("socket", LARGE, SocketFeed)
+SMALL_SOCKET = Way("small", SMALL, SocketFeed)
+LANE = Way("lane", SMALL, SocketFeed, warm=True)
+LARGE_LANE = Way("large-lane", LARGE, SocketFeed, warm=True)
+
 
 
 def chunked(body: bytes, *, end: bool = True) -> bytes:
@@ -30,12 +51,18 @@ def chunked(body: bytes, *, end: bool = True) -> bytes:
 
 
 @contextmanager
-def opened(script: Script, *, size: int, tls: bool = False, idle_timeout_s: float = 5.0) -> Iterator[HttpBody]:
-    with Wire(script, tls=tls) as wire:
+def opened(
+    script: Script, *, size: int, tls: bool = False, idle_timeout_s: float = 5.0, warm: bool = False
+) -> Iterator[HttpBody]:
+    with Wire(lambda head: [reply(b"warm")] if b" /warm " in head else script(head), tls=tls) as wire:
         client = HttpClient(idle_timeout_s=idle_timeout_s, tls=trusting)
         try:
+            if warm:
+                with client.open_range(f"{wire.url}/warm", start=0, stop=4, size=4) as body:
+                    assert read_all(body) == b"warm"
             with client.open_range(f"{wire.url}/file", start=0, stop=size, size=size) as body:
                 yield body
+            assert wire.connections == 1
         finally:
             client.close()
 
@@ -69,20 +96,22 @@ def _packets(data: bytes) -> list[Piece]:
     return [data[start:stop] for start, stop in zip([0, *cuts], [*cuts, len(data)], strict=True)]
 
 
-WAYS = pytest.mark.parametrize("data", [SMALL, LARGE], ids=["iterator", "socket"])
+WAYS = pytest.mark.parametrize(
+    "way", [ITERATOR, SOCKET, SMALL_SOCKET, LANE, LARGE_LANE], ids=lambda way: way.name if isinstance(way, Way) else ""
+)
 WIRES = pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 
 
 @WAYS
 @WIRES
 @pytest.mark.parametrize("size", [1 << 10, 100_003, 8 * MIB])
-def test_the_bytes_are_those_of_the_reply(data: bytes, tls: bool, size: int) -> None:
+def test_the_bytes_are_those_of_the_reply(way: Way, tls: bool, size: int) -> None:
     """Whatever the sizes of buffers and packets; the parser holds the first bytes already."""
-    with opened(lambda head: _packets(reply(data)), size=len(data), tls=tls) as body:
-        assert _feed_of(body) is (SocketFeed if data is LARGE else ChunkFeed)
-        assert body.head.length == len(data)
+    with opened(lambda head: _packets(way.reply()), size=len(way.data), warm=way.warm, tls=tls) as body:
+        assert _feed_of(body) is way.feed
+        assert body.head.length == len(way.data)
         found = read_all(body, size)
-        assert hashlib.sha256(found).digest() == hashlib.sha256(data).digest()
+        assert hashlib.sha256(found).digest() == hashlib.sha256(way.data).digest()
 
 
 @WIRES
@@ -103,16 +132,16 @@ def test_a_buffer_is_filled_when_the_bytes_are_there() -> None:
         assert bytes(buffer) == LARGE[: len(buffer)]
 
 
-@pytest.mark.parametrize("data", [SMALL, LARGE], ids=["iterator", "socket"])
-def test_bytes_of_a_slow_link_are_handed_over_as_they_come(data: bytes) -> None:
+@WAYS
+def test_bytes_of_a_slow_link_are_handed_over_as_they_come(way: Way) -> None:
     """Else a watcher takes slowness for silence, and a kill loses what was received."""
 
     def drip(head: bytes) -> list[Piece]:
-        whole = reply(data)
+        whole = way.reply()
         return [whole[:5000], *(piece for at in range(5000, 5100, 10) for piece in (whole[at : at + 10], 0.1)), 20.0]
 
     begun = time.monotonic()
-    with opened(drip, size=len(data)) as body:
+    with opened(drip, size=len(way.data), warm=way.warm) as body:
         buffer = memoryview(bytearray(1 << 20))
         assert 0 < body.readinto(buffer) < 5100
         assert time.monotonic() - begun < 0.9
@@ -121,16 +150,16 @@ def test_bytes_of_a_slow_link_are_handed_over_as_they_come(data: bytes) -> None:
 @WAYS
 @WIRES
 @pytest.mark.parametrize("end", [CUT, RESET])
-def test_an_early_end_gives_what_came_and_then_a_transient_error(data: bytes, tls: bool, end: str) -> None:
+def test_an_early_end_gives_what_came_and_then_a_transient_error(way: Way, tls: bool, end: str) -> None:
     """What was received is kept; the rest is asked for again."""
-    part = 150_000 if data is SMALL else 2 * MIB
-    at = len(reply(data)) - len(data) + part
-    with opened(lambda head: [reply(data)[:at], 0.3, end], size=len(data), tls=tls) as body:
+    part = 150_000 if way.data is SMALL else 2 * MIB
+    at = len(way.reply()) - len(way.data) + part
+    with opened(lambda head: [way.reply()[:at], 0.3, end], size=len(way.data), warm=way.warm, tls=tls) as body:
         buffer = memoryview(bytearray(70_001))
         found, error = read_until_error(body, buffer)
         assert error.transient
         assert error.what == f"{body.head.host} closed the connection early."
-        assert data.startswith(found)
+        assert way.data.startswith(found)
         assert len(found) == part
         with pytest.raises(SourceError):
             body.readinto(buffer)
@@ -138,10 +167,12 @@ def test_an_early_end_gives_what_came_and_then_a_transient_error(data: bytes, tl
 
 @WAYS
 @WIRES
-def test_silence_ends_after_the_idle_limit(data: bytes, tls: bool) -> None:
+def test_silence_ends_after_the_idle_limit(way: Way, tls: bool) -> None:
     """The message says how long."""
-    at = len(reply(data)) - 1000
-    with opened(lambda head: [reply(data)[:at], 30.0], size=len(data), tls=tls, idle_timeout_s=0.5) as body:
+    at = len(way.reply()) - 1000
+    with opened(
+        lambda head: [way.reply()[:at], 30.0], size=len(way.data), warm=way.warm, tls=tls, idle_timeout_s=0.5
+    ) as body:
         begun = time.monotonic()
         with pytest.raises(SourceError) as caught:
             read_all(body)
@@ -154,10 +185,12 @@ def test_silence_ends_after_the_idle_limit(data: bytes, tls: bool) -> None:
 
 @WAYS
 @WIRES
-def test_another_thread_may_close_while_one_reads(data: bytes, tls: bool) -> None:
+def test_another_thread_may_close_while_one_reads(way: Way, tls: bool) -> None:
     """A watcher ends a stalled reply; the reader wakes up at once and no wrong byte is given."""
-    at = len(reply(data)) - 1000
-    with opened(lambda head: [reply(data)[:at], 30.0], size=len(data), tls=tls, idle_timeout_s=20) as body:
+    at = len(way.reply()) - 1000
+    with opened(
+        lambda head: [way.reply()[:at], 30.0], size=len(way.data), warm=way.warm, tls=tls, idle_timeout_s=20
+    ) as body:
         closer = threading.Timer(0.5, body.close)
         closer.start()
         begun = time.monotonic()
@@ -166,30 +199,33 @@ def test_another_thread_may_close_while_one_reads(data: bytes, tls: bool) -> Non
         assert time.monotonic() - begun < 5
         assert error.transient
         assert error.what == f"The reply of {body.head.host} was closed."
-        assert data.startswith(found)
+        assert way.data.startswith(found)
 
 
 @WAYS
-def test_closing_early_is_always_allowed(data: bytes) -> None:
+def test_closing_early_is_always_allowed(way: Way) -> None:
     """And the client answers the next question."""
-    with Wire(lambda head: [reply(data)]) as wire:
+    with Wire(lambda head: [way.reply()]) as wire:
         client = HttpClient()
         for _ in range(3):
-            with client.open_range(wire.url, start=0, stop=len(data), size=len(data)) as body:
+            with client.open_range(wire.url, start=0, stop=len(way.data), size=len(way.data)) as body:
                 body.readinto(memoryview(bytearray(10)))
             body.close()
             with pytest.raises(SourceError):
                 body.readinto(memoryview(bytearray(10)))
-        with client.open_range(wire.url, start=0, stop=len(data), size=len(data)) as body:
-            assert read_all(body) == data
+        with client.open_range(wire.url, start=0, stop=len(way.data), size=len(way.data)) as body:
+            assert read_all(body) == way.data
+        assert wire.connections == 4, "nobody can know what is still to come on the first three"
         client.close()
 
 
 @WAYS
-def test_bytes_after_the_length_are_not_taken(data: bytes) -> None:
+def test_bytes_after_the_length_are_not_taken(way: Way) -> None:
     """A server that sends more than it announced."""
-    with opened(lambda head: [reply(data + b"more", length=len(data))], size=len(data)) as body:
-        assert read_all(body) == data
+    with opened(
+        lambda head: [reply(way.data + b"more", *way.headers, length=len(way.data))], size=len(way.data), warm=way.warm
+    ) as body:
+        assert read_all(body) == way.data
 
 
 @WIRES

@@ -1,0 +1,222 @@
+"""A small GET loop of our own on connections that httpx has opened (performance.md, "Lane").
+
+httpx opens, proxies and encrypts a connection; once its first reply was read, this asks the
+next questions on it at a fifth of the cost.  It takes only what leaves no doubt about where
+a reply ends; whatever else comes is not judged here but asked for again through httpx.
+
+Promises (tests/net/test_lane.py):
+  * a request is byte for byte the one that httpx would send;
+  * an answer is what httpx would make of the same bytes, or there is none;
+  * a connection on which a reply did not end exactly where it said is closed;
+  * a head has 64 KiB at most and comes within the time limit.
+"""
+
+import re
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from fetcher.net import failures
+from fetcher.net.body import set_timeout
+from fetcher.net.parking import Connection, Origin, ParkingLot, Route
+from fetcher.net.redact import host_of, origin_of
+
+REDIRECTS = (301, 302, 303, 307, 308)
+_MISSES = 3  # answers in a row that httpx had to fetch again; then the host is left to httpx
+_HEAD_S = 300.0  # a head that drips for longer is given up
+
+# URLs that httpx sends as they are: no escapes to add, no names to encode, no dots to resolve.
+_PLAIN_URL = re.compile(
+    r"https?://[a-z0-9][a-z0-9.-]*(?::[0-9]{1,5})?"
+    r"(?P<path>/(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/]|%[0-9A-Fa-f]{2})*)?"
+    r"(?:\?(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/?]|%[0-9A-Fa-f]{2})*)?",
+    re.ASCII,
+)
+_DOTS = re.compile(r"/\.\.?(?:/|$)")
+_NAME = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_FIELD = re.compile(rf"({_NAME}):[ \t]*([\x21-\x7e](?:[\t \x21-\x7e]*[\x21-\x7e])?)?[ \t]*\r\n", re.ASCII)
+_STATUS = re.compile(r"HTTP/1\.1 ([1-5][0-9]{2})(?: [\t \x21-\x7e]*)?\r\n", re.ASCII)
+_LENGTH = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
+_SENDABLE = re.compile(r"[\x21-\x7e](?:[ \x21-\x7e]*[\x21-\x7e])?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A reply whose end is certain, on its connection.
+
+    Attributes:
+        headers: Names in lower case.
+        length: Content-Length in bytes.
+        held: The first bytes of the body; valid until the connection is used again.
+        may_stay: Whether the server keeps the connection open.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    length: int
+    held: memoryview
+    may_stay: bool
+    connection: Connection
+
+
+class Lane:
+    """Asks on parked connections.  Used by several threads at once.
+
+    Args:
+        headers: Sent with each request, as httpx has them.
+        idle_timeout_s: Seconds without a byte after which a reply is given up.
+    """
+
+    def __init__(
+        self,
+        lot: ParkingLot,
+        *,
+        headers: Mapping[str, str],
+        idle_timeout_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._lot = lot
+        self._headers = dict(headers)
+        self._idle_timeout_s = idle_timeout_s
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._misses: Counter[Origin] = Counter()
+
+    def ask(self, url: str, headers: Mapping[str, str]) -> Answer | None:
+        """The answer to a GET; None if httpx must be asked.
+
+        Args:
+            headers: Besides those that each request has.
+
+        Raises:
+            SourceError: The host sent nothing for too long.
+        """
+        fields = {**self._headers, **headers}
+        if not self.takes(url) or not all(map(_SENDABLE.fullmatch, fields.values())):
+            return None
+        connection = self._lot.take(origin_of(url))
+        if connection is None:
+            return None
+        request = request_bytes(url, fields, connection.route)
+        try:
+            answer = self._exchange(connection, request, host_of(url))
+        except BaseException:
+            connection.close()
+            raise
+        return answer
+
+    def takes(self, url: str) -> bool:
+        """Whether such a URL may be asked for here, if there is a connection."""
+        found = _PLAIN_URL.fullmatch(url)
+        return (
+            found is not None and not _DOTS.search(found.group("path") or "") and self._misses[origin_of(url)] < _MISSES
+        )
+
+    def release(self, answer: Answer, *, left: int) -> None:
+        """Done with an answer of which `left` bytes were not read."""
+        if left == 0 and answer.may_stay:
+            self._lot.park(answer.connection)
+        else:
+            answer.connection.close()
+
+    def _exchange(self, connection: Connection, request: bytes, host: str) -> Answer | None:
+        set_timeout(connection.sock, self._idle_timeout_s)
+        try:
+            connection.sock.sendall(request)
+            received, body_at = self._receive_head(connection)
+        except TimeoutError:
+            raise failures.stalled(host, self._idle_timeout_s) from None
+        except OSError:
+            received, body_at = 0, 0
+        answer = _answer(connection, received, body_at) if body_at else None
+        if answer is None:
+            connection.close()
+        if received:  # else the server closed it in the same moment, which says nothing of its replies
+            with self._lock:
+                self._misses[connection.origin] = 0 if answer else self._misses[connection.origin] + 1
+        return answer
+
+    def _receive_head(self, connection: Connection) -> tuple[int, int]:
+        """Bytes received, and where the body begins in them; 0 if there is no whole head."""
+        view, filled = memoryview(connection.buffer), 0
+        end_s = self._clock() + _HEAD_S
+        while filled < len(view) and self._clock() < end_s:
+            count = connection.sock.recv_into(view[filled:])
+            if count == 0:
+                return filled, 0
+            at = connection.buffer.find(b"\r\n\r\n", max(0, filled - 3), filled + count)
+            filled += count
+            if at >= 0:
+                return filled, at + 4
+        return filled, 0
+
+
+def request_bytes(url: str, fields: Mapping[str, str], route: Route) -> bytes:
+    """A GET as httpx writes it, in absolute form for a proxy (RFC 9112, section 3.2.2)."""
+    parts = urlsplit(url)
+    scheme, name, port = origin_of(url)
+    host = name if port == (443 if scheme == "https" else 80) else f"{name}:{port}"
+    target = f"{parts.path or '/'}?{parts.query}" if "?" in url else parts.path or "/"
+    lines = [f"Host: {host}", *(f"{name}: {value}" for name, value in fields.items()), "", ""]
+    text = "\r\n".join(lines).encode("ascii")
+    if route.forward is None:
+        return b"GET %s HTTP/1.1\r\n%s" % (target.encode("ascii"), text)
+    for_proxy = b"".join(b"%s: %s\r\n" % header for header in route.forward)
+    return b"GET %s HTTP/1.1\r\n%s%s" % (f"{scheme}://{host}{target}".encode("ascii"), for_proxy, text)
+
+
+def parse_head(head: bytes) -> tuple[int, dict[str, str]] | None:
+    """Status and headers of a reply; None unless it is plainly HTTP/1.1.
+
+    Strict (RFC 9112, section 4, 5): no folded lines, no bare line ends, nothing but ASCII, no
+    header twice but those that may be repeated and that nobody here reads.
+    """
+    text = head.decode("latin-1")
+    status = _STATUS.match(text)
+    if not status:
+        return None
+    headers: dict[str, str] = {}
+    at = status.end()
+    while found := _FIELD.match(text, at):
+        name = found[1].lower()
+        if name in headers and name not in ("set-cookie", "vary", "via", "link"):
+            return None
+        headers[name] = found[2] or ""
+        at = found.end()
+    return (int(status[1]), headers) if text[at:] == "\r\n" else None
+
+
+def _answer(connection: Connection, received: int, body_at: int) -> Answer | None:
+    """The answer at the start of the buffer, if it is one that this module takes."""
+    parsed = parse_head(bytes(memoryview(connection.buffer)[:body_at]))
+    if parsed is None:
+        return None
+    status, headers = parsed
+    if status < 200 or status in (204, 304):
+        return None  # without a body, whatever the headers say
+    length_text = headers.get("content-length", "")
+    if not _LENGTH.fullmatch(length_text) or not _is_plain(headers):
+        return None
+    length = int(length_text)
+    if received - body_at > length:
+        return None  # more than it announced
+    return Answer(
+        status=status,
+        headers=headers,
+        length=length,
+        held=memoryview(connection.buffer)[body_at:received],
+        may_stay=headers.get("connection", "keep-alive").lower() == "keep-alive",
+        connection=connection,
+    )
+
+
+def _is_plain(headers: Mapping[str, str]) -> bool:
+    """Whether the body is Content-Length bytes as they are."""
+    return (
+        "transfer-encoding" not in headers
+        and "upgrade" not in headers
+        and headers.get("content-encoding", "identity").lower() == "identity"
+    )

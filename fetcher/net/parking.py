@@ -1,0 +1,228 @@
+"""Connections that outlive the reply that was read from their socket.
+
+The HTTP library believes a reply unread whose body was taken from the socket, and closes its
+connection.  The stream that it is given here closes for show only: the connection is parked,
+and lane.py asks the next question on it.  Not in here: TCP, TLS and proxies (httpcore does
+them), requests (lane.py).
+
+Promises (tests/net/test_parking.py):
+  * only a connection whose reply was read to its exact end is parked;
+  * one that the server closed, that has bytes left or was idle for long, is never taken;
+  * no more than `most` are parked, and none after `close`.
+"""
+
+import re
+import ssl
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpcore
+
+MOST = 128  # connections; more than any limit of connections asks for
+IDLE_S = 60.0  # nginx closes after 75 s; boxes in between forget a silent connection after minutes
+HELD = 64 << 10  # bytes of a connection's buffer: a reply's head, and what comes with it
+
+_HEAD_END = re.compile(rb"\n\r?\n")  # as the HTTP library finds it
+
+Origin = tuple[str, str, int]  # scheme, host, port
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """How connections of one kind lead to a host.
+
+    Attributes:
+        forward: Headers for a proxy that is asked with whole URLs; None where the host itself is asked.
+        may_park: Whether a connection may be used again without knowing who waits at its end.
+    """
+
+    forward: tuple[tuple[bytes, bytes], ...] | None = None
+    may_park: bool = True
+
+
+@dataclass(slots=True, kw_only=True)
+class Connection:
+    """An open connection to a host.
+
+    Attributes:
+        sock: A plain or a TLS socket, ready to be used.
+        buffer: For what is received before it is known where it belongs.
+    """
+
+    origin: Origin
+    sock: Any  # socket.socket; the library's door is untyped
+    route: Route
+    stream: httpcore.NetworkStream
+    buffer: bytearray = field(default_factory=lambda: bytearray(HELD))
+
+    def is_quiet(self) -> bool:
+        """Whether it is open and nothing waits to be read."""
+        if isinstance(self.sock, ssl.SSLSocket) and self.sock.pending():
+            return False
+        return not self.stream.get_extra_info("is_readable")
+
+    def close(self) -> None:
+        """Close it."""
+        self.stream.close()
+
+
+class ParkingLot:
+    """Connections between two replies, newest first.  Used by several threads at once."""
+
+    def __init__(
+        self, *, most: int = MOST, idle_s: float = IDLE_S, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._most = most
+        self._idle_s = idle_s
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._parked: deque[tuple[float, Connection]] = deque()
+        self._is_closed = False
+
+    def park(self, connection: Connection) -> None:
+        """Keep a connection for the next request, or close it if there is no room."""
+        surplus = connection
+        with self._lock:
+            if not self._is_closed:
+                self._parked.append((self._clock(), connection))
+                if len(self._parked) <= self._most:
+                    return
+                _, surplus = self._parked.popleft()
+        surplus.close()
+
+    def take(self, origin: Origin) -> Connection | None:
+        """A connection to a host on which a request may be sent; None if there is none."""
+        while parked := self._newest(origin):
+            since_s, connection = parked
+            if self._clock() - since_s <= self._idle_s and connection.is_quiet():
+                return connection
+            connection.close()
+        return None
+
+    def close(self) -> None:
+        """Close all; what comes later is closed at once."""
+        with self._lock:
+            self._is_closed = True
+            parked, self._parked = self._parked, deque()
+        for _, connection in parked:
+            connection.close()
+
+    def _newest(self, origin: Origin) -> tuple[float, Connection] | None:
+        with self._lock:
+            for at in range(len(self._parked) - 1, -1, -1):
+                parked = self._parked[at]
+                if parked[1].origin == origin:
+                    del self._parked[at]
+                    return parked
+        return None
+
+
+class ParkingStream(httpcore.NetworkStream):
+    """A stream of the HTTP library's that counts, and may be parked when it is closed."""
+
+    def __init__(self, inner: httpcore.NetworkStream, backend: "ParkingBackend") -> None:
+        self._inner = inner
+        self._backend = backend
+        self._origin: Origin | None = None
+        self._head = b""
+        self._body_at = 0  # where the body begins in what was received; 0 until the head is whole
+        self._is_open = True
+        self._is_suspect = False
+        self.received = 0  # bytes of the latest reply, as far as the library has read it
+        self.requests = 0
+
+    @property
+    def may_park(self) -> bool:
+        """Whether its route allows it."""
+        return self._backend.route.may_park
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """As NetworkStream.read."""
+        data = self._inner.read(max_bytes, timeout)
+        self.received += len(data)
+        if not self._body_at:
+            self._head += data
+            if found := _HEAD_END.search(self._head):
+                self._body_at, self._head = found.end(), b""
+        return data
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """As NetworkStream.write; begins a request."""
+        if buffer:
+            self._head, self._body_at, self.received = b"", 0, 0
+            self.requests += 1
+            self._backend.latest = self
+        self._inner.write(buffer, timeout)
+
+    def body_received(self) -> int:
+        """Bytes that the library was given after the head of the latest reply; below 0 without one."""
+        return self.received - self._body_at if self._body_at else -1
+
+    def suspect(self) -> None:
+        """The library holds bytes that belong to no reply; it must not use the connection again."""
+        self._is_suspect = True
+
+    def park_when_closed(self, origin: Origin) -> None:
+        """The reply was read to its exact end."""
+        self._origin = origin
+
+    def close(self) -> None:
+        """As NetworkStream.close, or park."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        if self._origin is None:
+            self._inner.close()
+            return
+        connection = Connection(
+            origin=self._origin,
+            sock=self._inner.get_extra_info("socket"),
+            route=self._backend.route,
+            stream=self._inner,
+        )
+        self._backend.lot.park(connection)
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        """As NetworkStream.start_tls."""
+        return ParkingStream(self._inner.start_tls(ssl_context, server_hostname, timeout), self._backend)
+
+    def get_extra_info(self, info: str) -> Any:
+        """As NetworkStream.get_extra_info; the library closes an idle connection that is readable."""
+        if info == "is_readable" and self._is_suspect:
+            return True
+        return self._inner.get_extra_info(info)
+
+
+class ParkingBackend(httpcore.NetworkBackend):
+    """Opens connections for one user at a time; `latest` is the stream of its latest request."""
+
+    def __init__(self, lot: ParkingLot, route: Route) -> None:
+        self._inner = httpcore.SyncBackend()
+        self.lot = lot
+        self.route = route
+        self.latest: ParkingStream | None = None
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        """As NetworkBackend.connect_tcp."""
+        stream = self._inner.connect_tcp(host, port, timeout, local_address, socket_options)
+        return ParkingStream(stream, self)
+
+    def has_died_unheard(self) -> bool:
+        """Whether the latest request went over a used connection and not a byte came back.
+
+        The server closed it in the same moment; the request was not served (RFC 9112, 9.3.1).
+        """
+        return self.latest is not None and self.latest.requests > 1 and self.latest.received == 0
