@@ -8,7 +8,7 @@ Promises (tests/test_project.py):
 import os
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +25,7 @@ from fetcher.disk.claim import claim
 from fetcher.disk.scan import Scan
 from fetcher.disk.staging import Staging
 from fetcher.disk.store import Store
-from fetcher.errors import ConfigError, DifferenceError, FetcherError
+from fetcher.errors import BusyError, ConfigError, DifferenceError, DiskError, FetcherError
 from fetcher.formats.lock_toml import LockText, read_lock, write_lock
 from fetcher.formats.manifest_toml import read_manifest
 from fetcher.resolve import KEEP_PINS, Upgrade, resolve, unknown_models
@@ -35,6 +35,7 @@ from fetcher.sync import Report, Workplace, fetch_request, make_state_folder
 from fetcher.transfer import Job, TransferSettings, require_space, run_transfer
 
 MANIFEST = "models.toml"
+_PATIENCE_S = 1.0  # of waiting in silence for another fetcher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,8 +110,13 @@ class Project:
             ConfigError: There is none.
         """
         begin = (start or Path.cwd()).absolute()
+        if manifest.endswith(".lock"):
+            raise ConfigError(
+                f"{manifest} is a lock, not a manifest.",
+                fix=f"name the manifest: {manifest.removesuffix('.lock')}.toml",
+            )
         for folder in (begin, *begin.parents):
-            if (folder / manifest).is_file():
+            if os.path.isfile(folder / manifest):
                 return cls(
                     root=folder,
                     manifest_path=folder / manifest,
@@ -160,13 +166,13 @@ class Project:
         """
         known = self.lock_text()
         if known is None:
-            raise DifferenceError(f"There is no {self.lock_path.name} yet.", fix=self._fix("fetcher lock"))
+            raise DifferenceError(f"There is no {self.lock_path.name} yet.", fix="run `fetcher lock`")
         found = staleness(self.manifest, known.lock)
         if found:
             raise DifferenceError(
                 f"{self.lock_path.name} is not what {self.manifest_path.name} asks for.",
                 facts=[str(item) for item in found],
-                fix=self._fix("fetcher lock"),
+                fix="run `fetcher lock`",
             )
         return known.lock
 
@@ -179,13 +185,13 @@ class Project:
         """
         known = self.lock_text()
         if known is None:
-            raise DifferenceError(f"There is no {self.lock_path.name} yet.", fix=self._fix("fetcher lock"))
+            raise DifferenceError(f"There is no {self.lock_path.name} yet.", fix="run `fetcher lock`")
         broken = [name for name, model in known.lock.models.items() if not model.is_intact()]
         if broken:
             raise ConfigError(
                 f"{self.lock_path.name} was changed by hand or merged wrongly.",
                 facts=[f"seal or tree does not fit: {name}" for name in broken],
-                fix=self._fix("fetcher lock"),
+                fix="run `fetcher lock`",
             )
         return known.lock
 
@@ -220,7 +226,8 @@ class Project:
         scan = place.look_closely(wanted, models=self._leftover_scope(choice, models))
         plan = place.plan(wanted, scan.local)
         if self.state.exists():
-            place.remember(scan, plan)
+            with suppress(DiskError):  # proving needs no write; what was found out is a help for later only
+                place.remember(scan, plan)
         return Survey(wanted=tuple(wanted), models=models, scan=scan, plan=plan)
 
     def forced(self, survey: Survey) -> Survey:
@@ -232,8 +239,11 @@ class Project:
         return Survey(wanted=survey.wanted, models=survey.models, scan=survey.scan, plan=plan)
 
     def remember(self, survey: Survey) -> None:
-        """Save what the look found out, so that it need not be hashed again."""
-        self._workplace().remember(survey.scan, survey.plan)
+        """Save what the look found out, so that it need not be hashed again; a disk that refuses is fine."""
+        with suppress(DiskError):
+            if survey.wanted:
+                make_state_folder(self.state)
+            self._workplace().remember(survey.scan, survey.plan)
 
     def prove_stored(self, survey: Survey) -> Survey:
         """Prove the objects that would be placed; the plan fetches those that are damaged."""
@@ -261,7 +271,18 @@ class Project:
             BusyError: Another one does, for longer than the wait.
         """
         make_state_folder(self.state)
-        with claim(self.state / "claim", wait_s=self.settings.wait_s, what=f"the project {self.root.name}"):
+        what = f"the project {self.root.name}"
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(
+                    claim(self.state / "claim", wait_s=min(_PATIENCE_S, self.settings.wait_s), what=what)
+                )
+            except BusyError:
+                if self.settings.wait_s <= _PATIENCE_S:
+                    raise
+                self.events.note(f"waiting for another fetcher that is at work on {what}; Ctrl-C gives up")
+                rest_s = self.settings.wait_s - _PATIENCE_S
+                stack.enter_context(claim(self.state / "claim", wait_s=rest_s, what=what))
             yield
 
     def path(self, name: str, file: str | None = None) -> Path:
@@ -272,6 +293,10 @@ class Project:
         """
         lock = self.frozen_lock()
         model = lock.models.get(name)  # type: ignore[call-overload]
+        if model is None and name in self.manifest.models:
+            raise DifferenceError(
+                f"{self.lock_path.name} has no model {name} yet.", fix="run `fetcher lock`, then `fetcher sync`"
+            )
         if model is None:
             raise unknown_models([name], lock.models)
         folder = self.root / self._targets(lock)[name]
@@ -335,14 +360,28 @@ class Project:
         return Staging(root=self.root, state=self.state, store=Store(self.settings.store))
 
     def _workplace(self) -> Workplace:
-        return Workplace(root=self.root, state=self.state, staging=self._staging(), events=self.events, stop=self.stop)
+        return Workplace(
+            root=self.root,
+            state=self.state,
+            index=_index_name(self.manifest_path.name),
+            staging=self._staging(),
+            events=self.events,
+            stop=self.stop,
+        )
 
     def _catalog(self) -> Catalog:
-        return Catalog(endpoints=self.manifest.sources, environment=self.settings.environment, home=self.settings.home)
+        return Catalog(
+            endpoints=self.manifest.sources,
+            environment=self.settings.environment,
+            home=self.settings.home,
+            idle_timeout_s=self.settings.idle_timeout_s,
+            retry=RetrySchedule(attempts=self.settings.retries),
+        )
 
-    def _fix(self, command: str) -> str:
-        option = "" if self.manifest_path.name == MANIFEST else f" --manifest {self.manifest_path.name}"
-        return f"run `{command}{option}`"
+
+def _index_name(manifest: str) -> str:
+    """Each manifest has its own index, so that two of one folder do not prune each other's files."""
+    return "index.sqlite" if manifest == MANIFEST else f"index-{manifest}.sqlite"
 
 
 def _read(path: Path) -> str:

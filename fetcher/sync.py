@@ -10,6 +10,7 @@ Promises (tests/test_sync.py):
   * the index is saved even when the run ends in an error.
 """
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,11 +21,12 @@ from fetcher.core.interfaces import Candidate, Events, FetchRequest, RemoteAddre
 from fetcher.core.lock import LockedModel
 from fetcher.core.manifest import SourceRef
 from fetcher.core.plan import LocalState, Plan, Wanted, fetch_again, force, make_plan
+from fetcher.disk.atomic import disk_errors, make_folder
 from fetcher.disk.index import Index, Row
 from fetcher.disk.place import Placer, rows_after
 from fetcher.disk.scan import Scan, Scanner
 from fetcher.disk.staging import Staging
-from fetcher.errors import FetcherError, InterruptedRun
+from fetcher.errors import DiskError, FetcherError, InterruptedRun
 
 Fetch = Callable[[Sequence[tuple[FetchRequest, Wanted]]], Mapping[Sha256, FetcherError]]
 
@@ -35,7 +37,7 @@ class Report:
 
     Attributes:
         moved_aside: Spot to where its file is now.
-        left: Spots that fetcher once wrote, edited since, no longer wanted.
+        left: Spots that are no longer wanted and stay, and why.
         failures: Models that could not be brought to their lock, and why.
     """
 
@@ -43,7 +45,7 @@ class Report:
     placed: tuple[Wanted, ...] = ()
     fetched: tuple[Wanted, ...] = ()
     removed: tuple[str, ...] = ()
-    left: tuple[str, ...] = ()
+    left: Mapping[str, str] = field(default_factory=dict)
     moved_aside: Mapping[str, Path] = field(default_factory=dict)
     failures: Mapping[str, FetcherError] = field(default_factory=dict)
 
@@ -54,17 +56,20 @@ class Workplace:
     Args:
         root: The project's folder.
         state: Its `.fetcher` folder.
+        index: File name of the index in it; each manifest of a folder has its own.
         staging: Chooses the store for each spot.
         stop: Set it to end between two files.
     """
 
-    def __init__(self, *, root: Path, state: Path, staging: Staging, events: Events, stop: threading.Event) -> None:
+    def __init__(
+        self, *, root: Path, state: Path, index: str, staging: Staging, events: Events, stop: threading.Event
+    ) -> None:
         self._root = root
         self._state = state
         self._staging = staging
         self._events = events
         self._stop = stop
-        self._index = Index(state / "index.sqlite")
+        self._index = Index(state / index)
 
     def look(self, wanted: Sequence[Wanted], *, models: Iterable[str] | None) -> Scan:
         """Look at the disk, trusting the index where it can be trusted."""
@@ -116,20 +121,29 @@ class Workplace:
             aside = {spot: placer.move_aside(spot) for spot in self._asides(plan, lost)}
             done = self._place(plan, scan, placer, placed, lost, aside)
             left = self._remove(plan, scan, placer, removed)
-        finally:
-            placer.flush()
-            gone = (*removed, *(item.spot for item in plan.left))
-            self._save(rows_after(scan.rows, placed, gone), placer.folders)
+        except BaseException:
+            with contextlib.suppress(DiskError):  # the first error is the one to tell
+                self._conclude(plan, scan, placer, placed, removed)
+            raise
+        self._conclude(plan, scan, placer, placed, removed)
         self._staging.release(done)
         return Report(
             kept=len(plan.keep),
             placed=tuple(done),
             fetched=tuple(wanted for wanted in plan.fetch if wanted.sha256 not in failed),
             removed=tuple(removed),
-            left=(*left, *(item.spot for item in plan.left)),
+            left={**left, **{item.spot: item.reason for item in plan.left}},
             moved_aside=aside,
             failures=dict(sorted(lost.items())),
         )
+
+    def _conclude(self, plan: Plan, scan: Scan, placer: Placer, placed: Sequence[Row], removed: Sequence[str]) -> None:
+        """Make what was done durable and remember it."""
+        gone = (*removed, *(item.spot for item in plan.left))
+        try:
+            placer.flush()
+        finally:
+            self._save(rows_after(scan.rows, placed, gone), placer.folders)
 
     def _asides(self, plan: Plan, lost: Mapping[str, FetcherError]) -> list[str]:
         """Obstacles of models that will be placed, in the plan's order."""
@@ -159,13 +173,13 @@ class Workplace:
             done.append(wanted)
         return done
 
-    def _remove(self, plan: Plan, scan: Scan, placer: Placer, removed: list[str]) -> list[str]:
-        left = []
+    def _remove(self, plan: Plan, scan: Scan, placer: Placer, removed: list[str]) -> dict[str, str]:
+        left: dict[str, str] = {}
         for leftover in plan.remove:
             if placer.remove(leftover, scan.rows[leftover.spot]):
                 removed.append(leftover.spot)
             else:
-                left.append(leftover.spot)
+                left[leftover.spot] = "changed while fetcher was at work"
         return left
 
     def _save(self, rows: Mapping[str, Row], folders: Iterable[str]) -> None:
@@ -175,10 +189,11 @@ class Workplace:
 
 def make_state_folder(state: Path) -> None:
     """Make `.fetcher/`, which git is to ignore."""
-    state.mkdir(parents=True, exist_ok=True)
-    ignore = state / ".gitignore"
-    if not ignore.exists():
-        ignore.write_text("*\n", encoding="utf-8")
+    make_folder(state)
+    with disk_errors(state):
+        ignore = state / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n", encoding="utf-8")
 
 
 def fetch_request(

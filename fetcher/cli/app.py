@@ -11,7 +11,7 @@ import typer
 
 from fetcher.cli import interrupt, locking, looking, render, starting, syncing
 from fetcher.cli.common import Directory, ManifestName, Quiet, Verbose, remember_common
-from fetcher.errors import FetcherError
+from fetcher.errors import ConfigError, DiskError, FetcherError
 
 _EPILOG = (
     "Exit codes: 0 done, 1 a check found a difference, 2 usage, 3 partial, 4 integrity, 5 unreachable, "
@@ -59,11 +59,43 @@ looking.add_to(app)
 def run() -> None:
     """Run the command line; turns errors into their text and exit code."""
     interrupt.install()
+    render.prepare()
     try:
-        app()
+        _require_locale()
+        _call()
     except FetcherError as error:
         render.error(error)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except OSError as error:
+        problem = _disk_error(error)
+        render.error(problem)
+        sys.exit(problem.exit_code)
+
+
+def _call() -> None:
+    """The command, and its output written to the end."""
+    try:
+        app()
+    except SystemExit:
+        sys.stdout.flush()
+        raise
+
+
+def _require_locale() -> None:
+    if os.name == "posix" and sys.getfilesystemencoding() not in ("utf-8", "utf8"):
+        raise ConfigError(
+            "This locale cannot name all files.",
+            facts=[f"encoding of file names: {sys.getfilesystemencoding()}"],
+            fix="run it with LC_ALL=C.UTF-8",
+        )
+
+
+def _disk_error(error: OSError) -> DiskError:
+    """The last resort, for a disk that refuses where nobody expected it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the exit would fail to flush again
+    path = [f"path: {error.filename}"] if error.filename else []
+    reason = f"reason: {error.strerror or type(error).__name__}"
+    return DiskError("The disk or the output refuses.", facts=[*path, reason], fix="check its room, owner and mode")

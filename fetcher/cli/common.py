@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -23,7 +24,10 @@ ManifestName = Annotated[
     typer.Option("--manifest", metavar="FILE", help="Another manifest; other.toml goes with other.lock."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
-Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more; twice for debugging.")]
+Verbose = Annotated[
+    int,
+    typer.Option("--verbose", "-v", count=True, metavar="", show_default=False, help="Say more; twice for debugging."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Only these models.", show_default=False)]
 Groups = Annotated[
@@ -51,7 +55,7 @@ class Common:
 
 
 def remember_common(
-    ctx: typer.Context, directory: Path | None, manifest: str | None, quiet: bool, verbose: int
+    ctx: typer.Context, directory: Path | None, manifest: str | None, quiet: bool, verbose: int, json: bool = False
 ) -> Common:
     """Combine options before the command with those after it; the latter win."""
     before = ctx.obj if isinstance(ctx.obj, Common) else Common()
@@ -64,8 +68,20 @@ def remember_common(
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", force=True)
     logging.getLogger("fetcher").setLevel(_level(common.verbose))
     render.set_quiet(common.quiet)
+    render.repeat_in_fixes(_options(common))
+    if json:
+        render.expect_document()
     ctx.obj = common
     return common
+
+
+def _options(common: Common) -> str:
+    words = []
+    if common.directory:
+        words += ["-C", str(common.directory)]
+    if common.manifest:
+        words += ["--manifest", common.manifest]
+    return f" {shlex.join(words)}" if words else ""
 
 
 def folder_of(common: Common) -> Path:
@@ -84,6 +100,8 @@ def open_project(common: Common, flags: Flags | None = None, *, events: Events |
     """The project that the options name; without `events`, notes are said in lines."""
     manifest = common.manifest or MANIFEST
     folder = folder_of(common)
+    if (folder / manifest).is_dir():
+        raise ConfigError(f"{manifest} is a folder, not a manifest.", fix="name the folder with -C")
     if Path(manifest).name != manifest:
         folder, manifest = (folder / manifest).parent, Path(manifest).name
     return Project.find(

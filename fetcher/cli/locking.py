@@ -33,9 +33,14 @@ def lock(
     verbose: Verbose = 0,
 ) -> None:
     """Pin every file of every model (commit, size, sha256) into models.lock."""
-    common = remember_common(ctx, directory, manifest, quiet, verbose)
+    common = remember_common(ctx, directory, manifest, quiet, verbose, json=json)
     if names and not upgrade:
         raise ConfigError("NAME goes with --upgrade.", fix=f"run `fetcher lock --upgrade {' '.join(names)}`")
+    if check and (upgrade or dry_run):
+        raise ConfigError(
+            "--check changes nothing and asks nobody; it goes with neither --upgrade nor --dry-run.",
+            fix="leave one of them out",
+        )
     project = open_project(common)
     if check:
         _check(project, json=json)

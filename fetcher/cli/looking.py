@@ -42,7 +42,7 @@ def status(
     verbose: Verbose = 0,
 ) -> None:
     """Say how the disk and the lock stand.  Asks no network, changes nothing, exits 0."""
-    project = open_project(remember_common(ctx, directory, manifest, quiet, verbose))
+    project = open_project(remember_common(ctx, directory, manifest, quiet, verbose, json=json))
     stale = project.staleness()
     known = project.lock_text()
     survey = None
@@ -65,7 +65,7 @@ def verify(
     verbose: Verbose = 0,
 ) -> None:
     """Hash every placed file against the lock; exit 4 with the list of those that differ."""
-    project = open_project(remember_common(ctx, directory, manifest, quiet, verbose))
+    project = open_project(remember_common(ctx, directory, manifest, quiet, verbose, json=json))
     survey = project.verify(project.frozen_lock(), Choice(names=tuple(names or ()), groups=tuple(group or ())))
     wrong = {
         wanted.spot: _reason(survey, wanted.spot) for wanted in survey.wanted if not _is_right(survey, wanted.spot)
@@ -86,14 +86,14 @@ def path(
     verbose: Verbose = 0,
 ) -> None:
     """Print where a model's files are, for scripts.  Exits 1 if they are not there yet."""
-    project = open_project(remember_common(ctx, directory, manifest, quiet, verbose))
+    project = open_project(remember_common(ctx, directory, manifest, quiet, verbose, json=json))
     found = project.path(name, file)
     if not found.exists():
         raise DifferenceError(f"{found} is not there yet.", fix=f"run `fetcher sync {name}`")
     if json:
         render.document({"path": str(found)})
     else:
-        render.out(str(found))
+        render.out_path(found)
 
 
 def _tell_status(project: Project, stale: Sequence[Staleness], survey: Survey | None) -> None:
@@ -106,10 +106,9 @@ def _tell_status(project: Project, stale: Sequence[Staleness], survey: Survey | 
             render.out(f"  {difference}")
     for name in survey.models:
         render.out(_status_line(name, survey))
-    for blocked in survey.plan.blocked:
-        render.out(f"  in the way: {blocked.obstacle}: {blocked.reason}")
-    for item in (*survey.plan.remove, *survey.plan.left):
-        render.out(f"  no longer wanted: {item.spot}")
+    obstacles = dict.fromkeys(f"  in the way: {b.obstacle}: {b.reason}" for b in survey.plan.blocked)
+    render.out_listed(obstacles)
+    render.out_listed(f"  no longer wanted: {item.spot}" for item in (*survey.plan.remove, *survey.plan.left))
     if survey.plan.is_empty():
         render.say("Everything is in place.")
     else:

@@ -4,20 +4,22 @@ All watch through the same door (core.interfaces.Events); all write to stderr.
 """
 
 import json
-import sys
 import threading
 import time
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeRemainingColumn,
-    TransferSpeedColumn,
 )
+from rich.text import Text
 
 from fetcher.cli import render
 from fetcher.cli.common import Notes, Style
@@ -25,6 +27,7 @@ from fetcher.core.interfaces import Events, FetchRequest, NoEvents
 
 _EVERY_S = 5.0  # between two lines where there is no terminal
 _JSON_EVERY_S = 0.5  # between two events of progress
+_NARROW, _WIDE = 64, 90  # columns of a terminal
 _BARS = 8  # of single files, below the total
 
 
@@ -34,7 +37,9 @@ def watcher(style: Style) -> Events:
         return NoEvents()
     if style is Style.json:
         return JsonLines()
-    return Bars() if style is Style.auto and sys.stderr.isatty() else Lines()
+    console = Console(stderr=True)
+    bars = style is Style.auto and console.is_terminal and not console.is_dumb_terminal
+    return Bars(console) if bars else Lines()
 
 
 class JsonLines(NoEvents):
@@ -129,30 +134,27 @@ class Lines(Notes):
 class Bars(NoEvents):
     """A bar for the total and one for each file on its way."""
 
-    def __init__(self) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            DownloadColumn(binary_units=True),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            transient=True,
-        )
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(*_columns(console.width), console=console, transient=True)
+        self._width = console.width
         self._mutex = threading.Lock()
         self._tasks: dict[str, TaskID] = {}
         self._total: TaskID | None = None
+        self._files = self._done = 0
 
     def transfer_started(self, *, files: int, size: int, have: int) -> None:
         """Show the total."""
-        self._total = self._progress.add_task(render.count(files, "file"), total=size, completed=have)
+        self._files = files
+        self._total = self._progress.add_task(self._count_text(), total=size, completed=have)
         self._progress.start()
+        self._progress.console.show_cursor(True)  # a shell that gets the terminal by Ctrl-Z needs it
 
     def file_started(self, request: FetchRequest, *, have: int) -> None:
         """Show the file, while there is room."""
         with self._mutex:
             if request.sha256 not in self._tasks and len(self._tasks) < _BARS:
-                self._tasks[request.sha256] = self._progress.add_task(request.label, total=request.size, completed=have)
+                label = _cropped(request.label, self._width // 3)
+                self._tasks[request.sha256] = self._progress.add_task(label, total=request.size, completed=have)
 
     def bytes_received(self, request: FetchRequest, count: int) -> None:
         """Move the bars."""
@@ -184,9 +186,46 @@ class Bars(NoEvents):
 
     def _drop(self, request: FetchRequest) -> None:
         with self._mutex:
+            self._done += 1
             task = self._tasks.pop(request.sha256, None)
         if task is not None:
             self._progress.remove_task(task)
+        if self._total is not None:
+            self._progress.update(self._total, description=self._count_text())
+
+    def _count_text(self) -> str:
+        return f"{self._done}/{render.count(self._files, 'file')}"
+
+
+class _Speed(ProgressColumn):
+    """Bytes per second in the units of the sizes beside it."""
+
+    def render(self, task: Task) -> Text:
+        """The smoothed speed; nothing before the first bytes."""
+        speed = task.finished_speed or task.speed
+        return Text(f"{render.size_text(speed)}/s" if speed else "")
+
+
+def _columns(width: int) -> list[ProgressColumn]:
+    """What fits: first the bar goes, then the speed."""
+    name = TextColumn("{task.description}", markup=False)
+    size = DownloadColumn(binary_units=True)
+    if width < _NARROW:
+        return [name, size, TimeRemainingColumn()]
+    if width < _WIDE:
+        return [name, size, _Speed(), TimeRemainingColumn()]
+    return [name, BarColumn(style="bar.back", complete_style="bar.complete"), size, _Speed(), TimeRemainingColumn()]
+
+
+def _cropped(label: str, cells: int) -> str:
+    """A label with its middle left out, if it takes more than so many cells of the terminal."""
+    if cell_len(label) <= cells:
+        return label
+    head = set_cell_size(label, cells // 3).rstrip()
+    tail = label
+    while cell_len(tail) > cells - cell_len(head) - 1:
+        tail = tail[1:]
+    return f"{head}…{tail}"
 
 
 def _retry_text(request: FetchRequest, reason: str, delay_s: float) -> str:

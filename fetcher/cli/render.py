@@ -3,10 +3,14 @@
 Decides nothing; takes values and shows them.
 """
 
+import io
 import json
+import os
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version as installed_version
+from pathlib import Path
 
 from fetcher.core.lock import Staleness
 from fetcher.core.lockdiff import ModelChange
@@ -16,7 +20,11 @@ from fetcher.errors import FetcherError
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _LISTED = 20  # lines of one list, before "and N more"
 
+_COMMAND = re.compile(r"`fetcher(?= (?:lock|sync|status|verify|path|init)\b)")
+
 _quiet = False
+_options = ""  # with a space in front
+_document_due = False
 
 
 def set_quiet(quiet: bool) -> None:
@@ -41,19 +49,63 @@ def event(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+def prepare() -> None:
+    """Make the streams take any text: what they cannot encode is written as an escape."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def out_path(path: Path) -> None:
+    """A path as the file system has it, whatever the terminal's encoding."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(os.fsencode(path) + os.linesep.encode())
+    sys.stdout.buffer.flush()
+
+
+def repeat_in_fixes(options: str) -> None:
+    """Options of this run that the commands of its errors must repeat, such as `-C DIR`."""
+    global _options
+    _options = options
+
+
+def expect_document() -> None:
+    """`--json` was given: an error is printed as the one document, if nothing was before."""
+    global _document_due
+    _document_due = True
+
+
 def error(problem: FetcherError) -> None:
     """An error with its facts and its fix."""
-    print(f"error: {problem}", file=sys.stderr)
+    fix = _COMMAND.sub(lambda found: f"{found[0]}{_options}", problem.fix) if problem.fix else None
+    lines = [f"error: {problem.what}", *(f"  {fact}" for fact in problem.facts)]
+    if fix:
+        lines.append(f"  fix: {fix}")
+    print("\n".join(lines), file=sys.stderr)
+    if _document_due:
+        facts = {"code": problem.exit_code, "what": problem.what, "facts": list(problem.facts), "fix": fix}
+        document({"error": facts})
 
 
 def document(content: Mapping[str, object]) -> None:
     """The one JSON document of `--json`."""
+    global _document_due
+    _document_due = False
     print(json.dumps(content, indent=2, ensure_ascii=False))
 
 
 def version() -> None:
     """`fetcher 0.1.0`."""
     print(f"fetcher {installed_version('fetcher')}")
+
+
+def out_listed(lines: Iterable[str]) -> None:
+    """A list of data, cut when long."""
+    items = list(lines)
+    for line in items[:_LISTED]:
+        out(line)
+    if len(items) > _LISTED:
+        out(f"  and {len(items) - _LISTED} more")
 
 
 def listed(lines: Iterable[str], *, indent: str = "  ") -> None:

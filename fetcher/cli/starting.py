@@ -9,7 +9,7 @@ import typer
 
 from fetcher.cli import render
 from fetcher.cli.common import Directory, Json, ManifestName, Quiet, Verbose, folder_of, remember_common
-from fetcher.errors import ConfigError
+from fetcher.errors import ConfigError, InterruptedRun
 from fetcher.project import MANIFEST
 
 
@@ -39,7 +39,7 @@ def init(
     """Write a commented models.toml, and git's lines for the lock and the targets."""
     from fetcher.scaffold import write_scaffold  # brings pydantic, for the schema
 
-    common = remember_common(ctx, directory, manifest, quiet, verbose)
+    common = remember_common(ctx, directory, manifest, quiet, verbose, json=json)
     name = common.manifest or MANIFEST
     if Path(name).name != name:
         raise ConfigError("--manifest takes a file name here.", fix="name the folder with -C")
@@ -91,7 +91,10 @@ def serve(
         token = os.environ.get(token_env)
         if not token:
             raise ConfigError(f"The variable {token_env} is not set.", fix=f"set {token_env}, or leave --token-env out")
-    serve_folder(folder_of(common) / folder, host=host, port=port, token=token, log=render.say)
+    try:
+        serve_folder(folder_of(common) / folder, host=host, port=port, token=token, log=render.say)
+    except InterruptedRun:
+        render.say("Stopped.")
 
 
 def schema(

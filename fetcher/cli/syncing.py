@@ -66,7 +66,7 @@ def sync(
     verbose: Verbose = 0,
 ) -> None:
     """Make the disk match models.lock, moving only what is missing or changed."""
-    common = remember_common(ctx, directory, manifest, quiet, verbose)
+    common = remember_common(ctx, directory, manifest, quiet, verbose, json=json)
     flags = Flags(jobs=jobs, connections=connections, wait_s=wait, limit_rate=limit_rate, keep_going=keep_going)
     project = open_project(common, flags, events=_watcher(progress, quiet=common.quiet))
     lock = project.frozen_lock() if frozen else project.fresh_lock()
@@ -79,7 +79,7 @@ def sync(
     )
     survey = _survey(project, lock, wishes)
     if check or dry_run:
-        _look_only(survey, check=check, json=json)
+        _look_only(project, survey, check=check, json=json)
     elif survey.plan.is_empty():
         _nothing_to_do(project, survey, json=json)
     else:
@@ -112,7 +112,7 @@ def _survey(project: Project, lock: Lock, wishes: _Wishes) -> Survey:
     return project.forced(survey) if wishes.force else survey
 
 
-def _look_only(survey: Survey, *, check: bool, json: bool) -> None:
+def _look_only(project: Project, survey: Survey, *, check: bool, json: bool) -> None:
     if json:
         render.document({"up_to_date": survey.plan.is_empty(), "plan": render.plan_document(survey.plan)})
     if survey.plan.is_empty():
@@ -121,13 +121,12 @@ def _look_only(survey: Survey, *, check: bool, json: bool) -> None:
     if not json:
         render.plan(survey.plan)
     if check:
-        raise DifferenceError("The disk differs from models.lock.", fix="run `fetcher sync`")
+        raise DifferenceError(f"The disk differs from {project.lock_path.name}.", fix="run `fetcher sync`")
 
 
 def _nothing_to_do(project: Project, survey: Survey, *, json: bool) -> None:
-    if project.state.exists():
-        project.remember(survey)
-    report = Report(kept=len(survey.plan.keep), left=tuple(item.spot for item in survey.plan.left))
+    project.remember(survey)
+    report = Report(kept=len(survey.plan.keep), left={item.spot: item.reason for item in survey.plan.left})
     if json:
         render.document(_document(report))
     _tell_left(report)
@@ -179,7 +178,7 @@ def _tell(report: Report, seconds: float) -> None:
 
 
 def _tell_left(report: Report) -> None:
-    render.listed((f"left, edited since fetcher wrote it: {spot}" for spot in report.left), indent="")
+    render.listed((f"left, {reason}: {spot}" for spot, reason in report.left.items()), indent="")
 
 
 def _document(report: Report) -> dict[str, object]:

@@ -67,11 +67,12 @@ class Look:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leftover:
-    """A file that fetcher wrote for something that no longer is wanted."""
+    """A file that the index knows and that no longer is wanted; `reason` says why it may have to stay."""
 
     model: str
     spot: str
     state: State
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,15 +19,17 @@ from pathlib import Path
 
 from fetcher.errors import DiskError
 
-_ELSEWHERE = "free some space, or set FETCHER_STORE to a folder on another disk"
+_ELSEWHERE = "free some space on the disk that holds this path"
 
 _MEANINGS: dict[int, tuple[str, str]] = {
     errno.ENOSPC: ("No space is left on the disk.", _ELSEWHERE),
     errno.EDQUOT: ("The disk quota is used up.", _ELSEWHERE),
-    errno.EROFS: ("The file system is read-only.", "mount it writable, or set FETCHER_STORE to another folder"),
+    errno.EROFS: ("The file system is read-only.", "mount it writable, or work in another folder"),
     errno.EACCES: ("Permission denied.", "check the owner and mode of the folder with `ls -ld`"),
     errno.EPERM: ("The operation is not permitted.", "check the owner and mode of the folder with `ls -ld`"),
     errno.EIO: ("The disk reported an input/output error.", "check the disk's health, then run the command again"),
+    errno.ENOTDIR: ("A file stands where a folder is due.", "move the file away, or name another folder"),
+    errno.EEXIST: ("A file stands where a folder is due.", "move the file away, or name another folder"),
     errno.EFBIG: (
         "The file is too large for this file system.",
         "set FETCHER_STORE to a folder on a file system for large files",

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fetcher.core.digest import Sha256
+from fetcher.disk.atomic import disk_errors
+from fetcher.errors import DiskError
 
 _log = logging.getLogger(__name__)
 
@@ -83,13 +85,27 @@ class Index:
         return {str(values[0]) for values in self._read("SELECT spot FROM folders")}
 
     def save(self, rows: Mapping[str, Row], folders: Iterable[str]) -> None:
-        """Replace the content of the index, in one transaction."""
+        """Replace the content of the index, in one transaction.
+
+        Raises:
+            DiskError: It cannot be written.
+        """
         try:
             self._write(rows, folders)
+        except sqlite3.OperationalError as error:
+            raise self._refused(error) from None
         except sqlite3.DatabaseError as error:
             _log.warning("index %s cannot be written (%s); it is begun anew", self._path, error)
-            self._path.unlink(missing_ok=True)
+            with disk_errors(self._path):
+                self._path.unlink(missing_ok=True)
             self._write(rows, folders)
+
+    def _refused(self, error: sqlite3.OperationalError) -> DiskError:
+        return DiskError(
+            "The index of the project cannot be written.",
+            facts=[f"path: {self._path}", f"reason: {error}"],
+            fix="free some space there and check the folder's owner and mode, then run the command again",
+        )
 
     def _read(self, query: str) -> list[tuple[object, ...]]:
         if not self._path.exists():

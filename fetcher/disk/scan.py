@@ -23,6 +23,7 @@ from pathlib import Path
 from fetcher.core.digest import Sha256
 from fetcher.core.interfaces import Events
 from fetcher.core.plan import Leftover, LocalState, Look, State, Wanted
+from fetcher.disk.atomic import disk_errors
 from fetcher.disk.hashing import sha256_of
 from fetcher.disk.index import Row
 
@@ -83,11 +84,13 @@ class Scanner:
         others = [row for row in rows.values() if row.spot not in seen and (names is None or row.model in names)]
         leftovers = []
         for row in others:
-            state = self._leftover_state(row)
+            with disk_errors(self._root / row.spot):
+                state = self._leftover_state(row)
             if state is State.ABSENT:
                 del rows[row.spot]
             else:
-                leftovers.append(Leftover(model=row.model, spot=row.spot, state=state))
+                reason = "edited since fetcher wrote it" if row.wrote else "a file that fetcher did not write"
+                leftovers.append(Leftover(model=row.model, spot=row.spot, state=state, reason=reason))
         return Scan(
             local=LocalState(looks={spot: found.look for spot, found in seen.items()}, leftovers=tuple(leftovers)),
             rows=rows,
@@ -99,6 +102,10 @@ class Scanner:
         if obstacle:
             return _Seen(look=obstacle, row=None)
         path = self._root / wanted.spot
+        with disk_errors(path):
+            return self._look_at(wanted, path)
+
+    def _look_at(self, wanted: Wanted, path: Path) -> _Seen:
         try:
             found = path.lstat()
         except (FileNotFoundError, NotADirectoryError):
@@ -113,10 +120,13 @@ class Scanner:
             return _Seen(look=_judge(self._rows[wanted.spot], wanted.sha256), row=row)
         known_size = row.size if row else None
         if found.st_size not in (wanted.size, known_size):
-            return _Seen(look=_foreign(row), row=None)
+            return _Seen(look=_foreign(row, found), row=row)
         looked_ns = time.time_ns()
         self._events.hashing(wanted.label, found.st_size)
-        sha256 = sha256_of(path)
+        try:
+            sha256 = sha256_of(path)
+        except OSError as error:
+            return _Seen(look=Look(state=State.FOREIGN, reason=f"cannot be read ({error.strerror})"), row=row)
         fresh = _row_of(wanted, found, sha256, looked_ns)
         if row is None:
             if sha256 == wanted.sha256:
@@ -176,20 +186,22 @@ def _compare(row: Row, fresh: Row, wanted: Sha256, found: os.stat_result) -> _Se
     if row.wrote and row.is_unchanged(found) and found.st_mtime_ns < row.looked_ns - _CLOCK_GRAIN_NS:
         damaged = replace(row, damaged=True)
         return _Seen(look=_judge(damaged, wanted), row=damaged)
-    return _Seen(look=_foreign(row), row=None)
+    return _Seen(look=_foreign(row, found), row=row)
 
 
 def _judge(row: Row, wanted: Sha256) -> Look:
     if row.damaged:
-        return Look(state=State.DAMAGED, reason="its bytes have changed although nobody wrote to it")
+        return Look(state=State.DAMAGED, reason="its bytes have changed, though its size and date have not")
     if row.sha256 == wanted:
         return Look(state=State.RIGHT)
     return Look(state=State.OURS) if row.wrote else _foreign(None)
 
 
-def _foreign(row: Row | None) -> Look:
+def _foreign(row: Row | None, found: os.stat_result | None = None) -> Look:
     if row is not None and row.wrote:
-        return Look(state=State.FOREIGN, reason="edited since fetcher wrote it")
+        shared = found is not None and found.st_nlink > 1
+        through = ", here or through another project that shares it" if shared else ""
+        return Look(state=State.FOREIGN, reason=f"edited since fetcher wrote it{through}")
     return Look(state=State.FOREIGN, reason="a file that fetcher did not write")
 
 

@@ -79,7 +79,7 @@ def test_on_a_terminal_there_are_bars_that_go_away(at: Desk) -> None:
     os.close(parent)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     text = shown.decode()
-    assert "2 files" in text
+    assert "0/2 files" in text
     assert "MiB" in text
     assert "\x1b[" in text
     assert text.rstrip().splitlines()[-1].endswith(" s.")

@@ -98,7 +98,7 @@ def test_a_full_disk_is_exit_11_with_path_and_fix(tmp_path: Path) -> None:
     assert caught.value.exit_code == 11
     assert str(caught.value) == (
         f"No space is left on the disk.\n  path: {tmp_path / 'x'}\n"
-        "  fix: free some space, or set FETCHER_STORE to a folder on another disk"
+        "  fix: free some space on the disk that holds this path"
     )
 
 
