@@ -314,6 +314,8 @@ class Project:
         require_space(jobs)
         settings = TransferSettings(
             jobs=self.settings.jobs,
+            connections=self.settings.connections,
+            limit_rate=self.settings.limit_rate,
             idle_timeout_s=self.settings.idle_timeout_s,
             retry=RetrySchedule(attempts=self.settings.retries),
             keep_going=self.settings.keep_going,
