@@ -3,26 +3,33 @@
 Not in here: what a hub says (one module a kind).  The environment is handed in.
 
 Promises (tests/sources/test_catalog.py):
+  * neither an HTTP library nor a kind is loaded before the first source is made;
   * a token goes to its own endpoint only: a mirror on another host asks without one;
   * a source string leads to the same sources as long as the catalog lives.
 """
 
-import functools
+import importlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fetcher.core.interfaces import Source
 from fetcher.core.manifest import BUILT_IN_SCHEMES, MODELSCOPE, Endpoint, SourceRef
 from fetcher.core.retry import RetrySchedule
 from fetcher.errors import ConfigError
 from fetcher.net.credentials import Token
-from fetcher.net.http import HttpClient, tls_context
 from fetcher.net.redact import origin_of
-from fetcher.sources.modelscope import ModelScopeSource
+
+if TYPE_CHECKING:
+    from fetcher.net.http import HttpClient
 
 MODELSCOPE_ENDPOINT = "https://modelscope.cn"
 TOKEN_VARIABLE = "MODELSCOPE_API_TOKEN"  # noqa: S105  the name of a variable
+
+_KINDS = {  # kind -> module and class; loaded when first asked for
+    MODELSCOPE: ("fetcher.sources.modelscope", "ModelScopeSource"),
+}
 
 
 class Catalog:
@@ -50,7 +57,7 @@ class Catalog:
         self._idle_timeout_s = idle_timeout_s
         self._retry = retry or RetrySchedule()
         self._login_note = _login_note(environment, home)
-        self._tls = functools.cache(tls_context)
+        self._make_client: Callable[[], HttpClient] | None = None
         self._lock = threading.Lock()
         self._sources: dict[str, tuple[Source, ...]] = {}
 
@@ -77,10 +84,11 @@ class Catalog:
         endpoint = self._endpoint(ref)
         token = self._token(endpoint)
         own = origin_of(endpoint.endpoint)
+        make = _constructor(endpoint.kind)
         return tuple(
-            ModelScopeSource(
+            make(
                 endpoint=url,
-                client=HttpClient(idle_timeout_s=self._idle_timeout_s, tls=self._tls),
+                client=self._client(),
                 token=token if origin_of(url) == own else None,
                 token_variable=endpoint.token_env or TOKEN_VARIABLE,
                 retry=self._retry,
@@ -88,6 +96,16 @@ class Catalog:
             )
             for url in (endpoint.endpoint, *endpoint.mirrors)
         )
+
+    def _client(self) -> "HttpClient":
+        """Connections of their own for each source; one TLS context for all."""
+        if self._make_client is None:
+            from fetcher.net.http import HttpClient, tls_context
+            from fetcher.net.transport import once
+
+            tls = once(tls_context)
+            self._make_client = lambda: HttpClient(idle_timeout_s=self._idle_timeout_s, tls=tls)
+        return self._make_client()
 
     def _endpoint(self, ref: SourceRef) -> Endpoint:
         if ref.scheme == MODELSCOPE:
@@ -101,7 +119,7 @@ class Catalog:
                 fix=f"add a table [sources.{ref.scheme}] to models.toml",
             )
         endpoint = self._endpoints[ref.scheme]
-        if endpoint.kind != MODELSCOPE:
+        if endpoint.kind not in _KINDS:
             raise _not_yet(str(ref), endpoint.kind)
         return endpoint
 
@@ -112,6 +130,12 @@ class Catalog:
         if origin_of(endpoint.endpoint) != origin_of(_modelscope_endpoint(self._environment)):
             return None
         return Token.read(self._environment, TOKEN_VARIABLE)
+
+
+def _constructor(kind: str) -> Callable[..., Source]:
+    module, name = _KINDS[kind]
+    made: Callable[..., Source] = getattr(importlib.import_module(module), name)
+    return made
 
 
 def _modelscope_endpoint(environment: Mapping[str, str]) -> str:

@@ -43,7 +43,6 @@ LANE = Way("lane", SMALL, SocketFeed, warm=True)
 LARGE_LANE = Way("large-lane", LARGE, SocketFeed, warm=True)
 
 
-
 def chunked(body: bytes, *, end: bool = True) -> bytes:
     pieces = [body[at : at + 70_001] for at in range(0, len(body), 70_001)]
     text = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces)

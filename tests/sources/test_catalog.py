@@ -1,5 +1,7 @@
 """Which string leads where, and with which token."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -213,3 +215,14 @@ def test_an_endpoint_that_is_not_there_is_an_error_with_its_name(catalog: MakeCa
     """No token variable, no URL with a secret: the host."""
     with pytest.raises(SourceError, match=r"\A127.0.0.1:9 cannot be reached\."):
         catalog({"MODELSCOPE_ENDPOINT": "http://127.0.0.1:9"}).candidates(MODEL)[0].snapshot(MODEL, COMMIT)
+
+
+def test_nothing_that_is_slow_is_loaded_before_the_first_source() -> None:
+    """A command with nothing to fetch must not pay 150 ms for an HTTP stack."""
+    program = (
+        "import sys; from pathlib import Path; from fetcher.sources.catalog import Catalog;"
+        "Catalog(endpoints={}, environment={}, home=Path('/'));"
+        "print(*sorted({'httpx', 'httpcore', 'pydantic', 'ssl'} & sys.modules.keys()))"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert said.stdout.split() == []
