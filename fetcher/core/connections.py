@@ -18,8 +18,9 @@ from dataclasses import dataclass
 
 _GAIN = 1.1  # for a doubling; performance.md
 _FAR_S = 0.02  # a round trip from which a step at a time takes too long
+_FAST = 64e6  # bytes a second; one connection that is so fast has no limit of its own
 _FAR_STEP = 8  # connections; no more than a browser opens
-_WINDOW_S = 0.1
+_WINDOW_S = 0.15
 _SETTLE_S = 0.3  # besides round trips: how long new connections may take to bring bytes
 _REST_S = 5.0  # before the next trial; doubles up to a minute
 _REST_CAP_S = 60.0
@@ -75,25 +76,28 @@ class Connections:
         if look.flowing == 0:
             self._window = None
             return
-        if self._leaps(look):
-            return
         if not self._has_settled(look):
             return
         if self._window is None:
             self._window = _Window(look.now_s, look.received)
             return
         elapsed = look.now_s - self._window.begun_s
+        if elapsed <= 0 or self._leaps(look, elapsed):
+            return
         if elapsed < max(_WINDOW_S, 2 * look.round_trip_s):
             return
         self.rate = (look.received - self._window.received) / elapsed
         self._window = _Window(look.now_s, look.received)
         self._judge(look)
 
-    def _leaps(self, look: Look) -> bool:
-        """Where the host is far away, do not wait for measurements of one connection."""
-        if self._leapt or look.round_trip_s < _FAR_S or not look.is_wanted or self.allowed >= _FAR_STEP:
+    def _leaps(self, look: Look, elapsed_s: float) -> bool:
+        """Where the host is far away and one connection slow, the first step is a long one."""
+        begun, self._leapt = self._leapt, True
+        if begun or self._window is None or look.round_trip_s < _FAR_S or not look.is_wanted:
             return False
-        self._leapt = True
+        rate = (look.received - self._window.received) / elapsed_s
+        if rate >= _FAST * self.allowed or self.allowed >= _FAR_STEP:
+            return False
         self._change(min(_FAR_STEP, self._most), look)
         return True
 

@@ -222,7 +222,10 @@ class BehindSink:
         self._partial = partial
         self._buffer_size = buffer_size
         self._gate = _Gate()
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()  # guards what follows; a condition for each who waits for it
+        self._to_hash = threading.Condition(self._lock)
+        self._to_record = threading.Condition(self._lock)
+        self._room = threading.Condition(self._lock)
         self._buffers = 0  # made so far
         self._spare: list[memoryview] = []
         self._receivers = 0
@@ -246,7 +249,7 @@ class BehindSink:
         return self._partial.missing()
 
     def buffer(self) -> memoryview:
-        with self._changed:
+        with self._lock:
             self._receivers += 1
             return self._take_buffer()
 
@@ -254,34 +257,34 @@ class BehindSink:
         with self._gate.entered():
             self._partial.write(offset, buffer[:count])
             is_due = self._partial.absorb(offset, buffer[:count])
-            with self._changed:
+            with self._lock:
                 self._check()
-                self._must_record = self._must_record or is_due
+                if is_due or self._is_far_ahead():
+                    self._must_record = True
+                    self._to_record.notify()
+                self._to_hash.notify()
                 if self._receivers == 1:
                     self._hot.append((offset, count, buffer))
-                    self._changed.notify_all()
-                    self._changed.wait_for(self._has_buffer)
+                    self._room.wait_for(self._has_buffer)
                     buffer = self._take_buffer()
-                else:
-                    self._changed.notify_all()
-                self._changed.wait_for(self._is_near_the_journal)
+                self._room.wait_for(self._is_near_the_journal)
                 self._check()
         return buffer
 
     def give_back(self, buffer: memoryview) -> None:
-        with self._changed:
+        with self._lock:
             self._receivers -= 1
             self._spare.append(buffer)
 
     def save(self) -> None:
         with self._gate.entered():
             self._partial.save()
-        with self._changed:
-            self._changed.notify_all()
+        with self._lock:
+            self._room.notify_all()
 
     def publish(self) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._error or not (self._is_hashing or self._hot))
+        with self._lock:
+            self._room.wait_for(lambda: self._error or not (self._is_hashing or self._hot))
             self._check()
         self._partial.publish()
 
@@ -289,9 +292,9 @@ class BehindSink:
         return self._partial.forget(spans)
 
     def close(self) -> None:
-        with self._changed:
+        with self._lock:
             self._is_over = True
-            self._changed.notify_all()
+            self._wake_all()
         self._gate.shut()
         for thread in self._threads:
             thread.join()
@@ -314,6 +317,10 @@ class BehindSink:
     def _is_far_ahead(self) -> bool:
         return self._partial.unrecorded > _UNRECORDED * max(1, self._receivers)
 
+    def _wake_all(self) -> None:
+        for condition in (self._to_hash, self._to_record, self._room):
+            condition.notify_all()
+
     def _ends(self) -> bool:
         return self._is_over or self._error is not None
 
@@ -327,16 +334,17 @@ class BehindSink:
         try:
             work()
         except BaseException as error:  # noqa: BLE001  raised to the next receiver
-            with self._changed:
+            with self._lock:
                 self._error = error
-                self._changed.notify_all()
+                self._wake_all()
 
     def _hash(self) -> None:
         while True:
-            with self._changed:
-                self._is_hashing = False
-                self._changed.notify_all()
-                self._changed.wait_for(lambda: self._ends() or self._hot or self._partial.can_hash())
+            with self._lock:
+                if not self._hot:
+                    self._is_hashing = False
+                    self._room.notify_all()
+                    self._to_hash.wait_for(lambda: self._ends() or self._hot or self._partial.can_hash())
                 if self._ends():
                     return
                 self._is_hashing = True
@@ -347,9 +355,9 @@ class BehindSink:
             offset, count, buffer = hot
             self._catch_up(offset)
             self._partial.hash_hot(offset, buffer[:count])
-            with self._changed:
+            with self._lock:
                 self._spare.append(buffer)
-                self._changed.notify_all()
+                self._room.notify_all()
 
     def _catch_up(self, offset: int) -> None:
         """Read back what stands before bytes that are still in memory."""
@@ -358,12 +366,12 @@ class BehindSink:
 
     def _keep(self) -> None:
         while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._ends() or self._must_record or self._is_far_ahead())
+            with self._lock:
+                self._to_record.wait_for(lambda: self._ends() or self._must_record or self._is_far_ahead())
                 if self._ends():
                     return
                 self._must_record = False
                 record = self._partial.save if self._is_far_ahead() else self._partial.record
             record()
-            with self._changed:
-                self._changed.notify_all()
+            with self._lock:
+                self._room.notify_all()

@@ -41,9 +41,9 @@ def drive(
 def test_a_link_with_a_limit_a_connection_gets_all_that_are_allowed() -> None:
     """There every connection brings its share (performance.md: 16 are ten times one)."""
     connections = Connections(most=16)
-    seen = drive(connections, lambda n: n * 20 * MB, seconds=2)
+    seen = drive(connections, lambda n: n * 20 * MB, seconds=3)
     assert [count for _, count in seen] == [1, 2, 4, 8, 16]
-    assert seen[-1][0] < 1.5
+    assert seen[-1][0] < 2.0
 
 
 def test_far_away_the_first_step_is_a_long_one() -> None:
@@ -52,6 +52,13 @@ def test_far_away_the_first_step_is_a_long_one() -> None:
     seen = drive(connections, lambda n: n * 20 * MB, seconds=2, round_trip_s=0.05)
     assert [count for _, count in seen] == [1, 8, 16]
     assert seen[-1][0] < 0.7
+
+
+def test_a_slow_answer_of_a_fast_host_is_no_reason_for_a_leap() -> None:
+    """The first answer takes long on a busy machine too."""
+    connections = Connections(most=16)
+    seen = drive(connections, lambda n: 500 * MB, seconds=3, round_trip_s=0.05)
+    assert max(count for _, count in seen) == 2
 
 
 def test_at_full_speed_a_second_connection_is_taken_back() -> None:
