@@ -160,12 +160,11 @@ def request_bytes(url: str, fields: Mapping[str, str], route: Route) -> bytes:
     scheme, name, port = origin_of(url)
     host = name if port == (443 if scheme == "https" else 80) else f"{name}:{port}"
     target = f"{parts.path or '/'}?{parts.query}" if "?" in url else parts.path or "/"
-    lines = [f"Host: {host}", *(f"{name}: {value}" for name, value in fields.items()), "", ""]
-    text = "\r\n".join(lines).encode("ascii")
-    if route.forward is None:
-        return b"GET %s HTTP/1.1\r\n%s" % (target.encode("ascii"), text)
-    for_proxy = b"".join(b"%s: %s\r\n" % header for header in route.forward)
-    return b"GET %s HTTP/1.1\r\n%s%s" % (f"{scheme}://{host}{target}".encode("ascii"), for_proxy, text)
+    for_proxy = [f"{key.decode('latin-1')}: {value.decode('latin-1')}" for key, value in route.forward or ()]
+    if route.forward is not None:
+        target = f"{scheme}://{host}{target}"
+    own = [f"{key}: {value}" for key, value in fields.items()]
+    return "\r\n".join([f"GET {target} HTTP/1.1", f"Host: {host}", *for_proxy, *own, "", ""]).encode("latin-1")
 
 
 def parse_head(head: bytes) -> tuple[int, dict[str, str]] | None:

@@ -82,6 +82,7 @@ class Wire:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.connections += 1
             self._open.add(connection)
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
