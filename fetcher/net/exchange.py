@@ -141,8 +141,7 @@ class LibraryExchange:
         """As Exchange.release."""
         if self._may_park() and self._is_at_its_end():
             self._stream.park_when_closed(origin_of(self.url))
-        announced = content_length(self.headers)
-        if announced is not None and self._stream.body_received() > announced:
+        if self._stream.has_surplus(content_length(self.headers)):
             self._stream.suspect()
         self._response.close()
         self._give_back()

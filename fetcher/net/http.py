@@ -286,6 +286,8 @@ class HttpClient:
             explained = explain(_read_whole(exchange, exchange.feed(_length(exchange)), _MAX_REFUSAL))
             if explained:
                 return explained
+        else:
+            _drain(exchange)
         return self._refused(exchange)
 
     def _refused(self, exchange: Exchange) -> FetcherError:
@@ -311,7 +313,7 @@ def _read_whole(exchange: Exchange, feed: Feed, limit: int) -> Reply:
 
 
 def _drain(exchange: Exchange) -> None:
-    """Read a redirect's short body, so that its connection can be used again."""
+    """Read a short body that nobody wants, so that its connection can be used again."""
     length = _length(exchange)
     if length is None or length > _MAX_REFUSAL:
         return

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from fetcher.net import failures
 from fetcher.net.body import set_timeout
-from fetcher.net.parking import Connection, Origin, ParkingLot, Route
+from fetcher.net.parking import HEAD_END, Connection, Origin, ParkingLot, Route
 from fetcher.net.redact import host_of, origin_of
 
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -147,10 +147,10 @@ class Lane:
             count = connection.sock.recv_into(view[filled:])
             if count == 0:
                 return filled, 0
-            at = connection.buffer.find(b"\r\n\r\n", max(0, filled - 3), filled + count)
+            found = HEAD_END.search(connection.buffer, max(0, filled - 2), filled + count)
             filled += count
-            if at >= 0:
-                return filled, at + 4
+            if found:
+                return filled, found.end()
         return filled, 0
 
 

@@ -26,7 +26,9 @@ MOST = 128  # connections; more than any limit of connections asks for
 IDLE_S = 60.0  # nginx closes after 75 s; boxes in between forget a silent connection after minutes
 HELD = 64 << 10  # bytes of a connection's buffer: a reply's head, and what comes with it
 
-_HEAD_END = re.compile(rb"\n\r?\n")  # as the HTTP library finds it
+HEAD_END = re.compile(rb"\n\r?\n")  # as the HTTP library finds it
+
+_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;|$)")
 
 Origin = tuple[str, str, int]  # scheme, host, port
 
@@ -121,6 +123,49 @@ class ParkingLot:
         return None
 
 
+class ChunkedEnd:
+    """Looks for the end of a chunked body in what is received (RFC 9112, section 7.1).
+
+    What it does not understand counts as surplus.
+    """
+
+    def __init__(self) -> None:
+        self._line = b""
+        self._skip = 0  # bytes of the current chunk and its line end that are still to come
+        self._in_trailer = False
+        self._is_over = False
+        self.has_surplus = False
+
+    def feed(self, data: bytes) -> None:
+        """Look at the next bytes."""
+        at = 0
+        while at < len(data) and not self.has_surplus:
+            if self._is_over:
+                self.has_surplus = True
+            elif self._skip:
+                step = min(self._skip, len(data) - at)
+                self._skip -= step
+                at += step
+            else:
+                end = data.find(b"\n", at) + 1 or len(data)
+                self._line += data[at:end]
+                at = end
+                self._read_line()
+
+    def _read_line(self) -> None:
+        if not self._line.endswith(b"\n"):
+            self.has_surplus = len(self._line) > HELD
+            return
+        line, self._line = self._line.strip(b"\r\n"), b""
+        if self._in_trailer:
+            self._is_over = not line
+        elif size := _CHUNK.match(line):
+            self._in_trailer = int(size[1], 16) == 0
+            self._skip = 0 if self._in_trailer else int(size[1], 16) + 2
+        else:
+            self.has_surplus = True
+
+
 class ParkingStream(httpcore.NetworkStream):
     """A stream of the HTTP library's that counts, and may be parked when it is closed."""
 
@@ -130,6 +175,7 @@ class ParkingStream(httpcore.NetworkStream):
         self._origin: Origin | None = None
         self._head = b""
         self._body_at = 0  # where the body begins in what was received; 0 until the head is whole
+        self._chunked: ChunkedEnd | None = None
         self._is_open = True
         self._is_suspect = False
         self.received = 0  # bytes of the latest reply, as far as the library has read it
@@ -144,16 +190,23 @@ class ParkingStream(httpcore.NetworkStream):
         """As NetworkStream.read."""
         data = self._inner.read(max_bytes, timeout)
         self.received += len(data)
-        if not self._body_at:
-            self._head += data
-            if found := _HEAD_END.search(self._head):
-                self._body_at, self._head = found.end(), b""
+        if self._body_at:
+            if self._chunked:
+                self._chunked.feed(data)
+            return data
+        self._head += data
+        if found := HEAD_END.search(self._head):
+            self._body_at = found.end()
+            if b"chunked" in self._head[: self._body_at].lower():
+                self._chunked = ChunkedEnd()
+                self._chunked.feed(self._head[self._body_at :])
+            self._head = b""
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """As NetworkStream.write; begins a request."""
         if buffer:
-            self._head, self._body_at, self.received = b"", 0, 0
+            self._head, self._body_at, self.received, self._chunked = b"", 0, 0, None
             self.requests += 1
             self._backend.latest = self
         self._inner.write(buffer, timeout)
@@ -162,8 +215,18 @@ class ParkingStream(httpcore.NetworkStream):
         """Bytes that the library was given after the head of the latest reply; below 0 without one."""
         return self.received - self._body_at if self._body_at else -1
 
+    def has_surplus(self, length: int | None) -> bool:
+        """Whether the library was given more than a reply; it would take that for the next one.
+
+        Args:
+            length: Content-Length of the reply, None without one.
+        """
+        if self._chunked:
+            return self._chunked.has_surplus
+        return length is not None and self.body_received() > length
+
     def suspect(self) -> None:
-        """The library holds bytes that belong to no reply; it must not use the connection again."""
+        """The library must not use the connection again."""
         self._is_suspect = True
 
     def park_when_closed(self, origin: Origin) -> None:
