@@ -41,12 +41,13 @@ class Wire:
 
     def __init__(self, script: Script, *, tls: bool = False) -> None:
         self._script = script
-        self._tls: ssl.SSLContext | None = None
+        self.tls: ssl.SSLContext | None = None
         if tls:
-            self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            self._tls.load_cert_chain(CERTIFICATE)
+            self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self.tls.load_cert_chain(CERTIFICATE)
         self.requests: list[bytes] = []
         self.connections = 0
+        self.chosen: list[str | None] = []  # by ALPN
         self._open: set[socket.socket] = set()
         self._over = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -58,7 +59,7 @@ class Wire:
 
     @property
     def url(self) -> str:
-        return f"{'https' if self._tls else 'http'}://{self.host}"
+        return f"{'https' if self.tls else 'http'}://{self.host}"
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -90,9 +91,11 @@ class Wire:
     def _serve(self, raw: socket.socket) -> None:
         connection = raw
         with contextlib.suppress(OSError):
-            if self._tls:
-                connection = self._tls.wrap_socket(raw, server_side=True)
-                self._open.add(connection)
+            if self.tls:
+                secure = self.tls.wrap_socket(raw, server_side=True)
+                self.chosen.append(secure.selected_alpn_protocol())
+                self._open.add(secure)
+                connection = secure
             while head := _head(connection):
                 self.requests.append(head)
                 if not all(self._send(connection, piece) for piece in self._script(head)):
