@@ -1,6 +1,6 @@
 """`fetcher init`: a commented models.toml, and what git should know about its lock and targets.
 
-Adds lines, never changes or removes one; a models.toml that exists is refused.
+Adds lines, never changes or removes one; a models.toml that exists stays as it is.
 """
 
 import os
@@ -46,22 +46,24 @@ def write_scaffold(folder: Path, *, manifest: str) -> Scaffold:
     """Write a manifest and git's lines into a folder.
 
     Raises:
-        BlockedError: The manifest exists.
+        BlockedError: All of it is there already.
         DiskError: It cannot be written.
     """
     path = folder / manifest
-    if os.path.lexists(path):
-        raise BlockedError(f"{manifest} exists already; it was left as it is.", fix=f"edit {path}")
-    made: list[str] = [manifest]
+    made: list[str] = []
     extended: list[str] = []
     with disk_errors(folder / ".fetcher"):
         make_state_folder(folder / ".fetcher")
     write_atomic(folder / ".fetcher" / "models.schema.json", schema_text("models").encode("utf-8"))
-    write_atomic(path, _MANIFEST.encode("utf-8"))
+    if not os.path.lexists(path):
+        write_atomic(path, _MANIFEST.encode("utf-8"))
+        made.append(manifest)
     for name, lines in _LINES.items():
         existed = (folder / name).exists()
         if _add_lines(folder / name, lines):
             (extended if existed else made).append(name)
+    if not (made or extended):
+        raise BlockedError(f"{manifest} and git's lines are there already; nothing was changed.", fix=f"edit {path}")
     return Scaffold(made=tuple(made), extended=tuple(extended))
 
 

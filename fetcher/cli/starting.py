@@ -46,7 +46,8 @@ def init(
     done = write_scaffold(folder_of(common), manifest=name)
     if json:
         render.document({"made": list(done.made), "extended": list(done.extended)})
-    render.say(f"Wrote {', '.join(done.made)}.")
+    if done.made:
+        render.say(f"Wrote {', '.join(done.made)}.")
     if done.extended:
         render.say(f"Added lines to {', '.join(done.extended)}.")
     render.say(f"Next: declare a model in {name}, then run `fetcher lock` and `fetcher sync`.")

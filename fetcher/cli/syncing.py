@@ -130,6 +130,9 @@ def _nothing_to_do(project: Project, survey: Survey, *, json: bool) -> None:
     if json:
         render.document(_document(report))
     _tell_left(report)
+    if not project.manifest.models:
+        render.say(f"{project.manifest_path.name} declares no model yet.")
+        return
     render.say(f"Up to date: {render.count(len(survey.plan.keep), 'file')}.")
 
 
