@@ -109,6 +109,7 @@ class LibraryExchange:
         self._sock: socket.socket = self._stream.get_extra_info("socket")
         self._raw: SocketFeed | None = None
         self._length = 0
+        self._chunks: Iterator[bytes] = iter(())  # held, because a generator that is dropped closes the response
         self.url = str(response.url)
         self.status = response.status_code
         self.headers: Mapping[str, str] = response.headers
@@ -118,10 +119,9 @@ class LibraryExchange:
         raw_from = self._raw_from if self._may_park() else RAW_FROM
         if length is None or length < raw_from or not self._is_readable_raw():
             return self.chunks()
-        chunks = self._translated(self._response.iter_raw())
         self._length = length
         self._raw = SocketFeed(
-            lambda: _first(chunks, host_of(self.url)),
+            self._first,
             self._sock,
             length=length,
             host=host_of(self.url),
@@ -173,6 +173,17 @@ class LibraryExchange:
             return False
         return self._raw.by_socket or self._stream.body_received() == self._length
 
+    def _first(self) -> bytes:
+        """What the library holds of the body; for a known length that is one piece."""
+        host = host_of(self.url)
+        self._chunks = self._response.iter_raw()
+        try:
+            return next(self._chunks)
+        except (StopIteration, httpx.RemoteProtocolError):
+            raise failures.cut(host, f"{self._length} of {self._length} bytes are missing") from None
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            raise translated(error, host, self._idle_timeout_s) from None
+
     def _translated(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         try:
             yield from chunks
@@ -196,14 +207,6 @@ def translated(error: Exception, host: str, idle_timeout_s: float) -> SourceErro
     if isinstance(error, httpx.DecodingError):
         return failures.cut(host, "its compression is damaged")
     return failures.not_understood(host, "cannot be asked", facts=(f"reason: {type(error).__name__}",))
-
-
-def _first(chunks: Iterator[bytes], host: str) -> bytes:
-    """What the library holds of a body; for a known length that is one piece."""
-    chunk = next(chunks, b"")
-    if not chunk:
-        raise failures.cut(host, "the reply has no body")
-    return chunk
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

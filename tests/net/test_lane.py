@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from fetcher.errors import FetcherError, NotFoundError, SourceError
@@ -79,7 +79,7 @@ TAIL = st.one_of(TEXT, ESCAPED.map("".join))
 VALUE = st.text(alphabet=st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1, max_size=20)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(tail=TAIL, value=st.one_of(st.none(), VALUE), size=st.sampled_from([4, 9]))
 def test_a_request_is_byte_for_byte_that_of_the_library(
     server: Scripted, tail: str, value: str | None, size: int
@@ -194,7 +194,9 @@ def replies(draw: st.DrawFn) -> bytes:
     return whole
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(whole=b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", cut=0.0, is_cut=True)
+@example(whole=b"HTTP/1.1 200 OK\n\n12345", cut=0.0, is_cut=False)
 @given(whole=replies(), cut=st.floats(0, 1), is_cut=st.sampled_from([True, True, True, False]))
 def test_an_answer_is_what_the_library_makes_of_the_same_bytes(
     server: Scripted, whole: bytes, cut: float, is_cut: bool
