@@ -3,6 +3,7 @@
 import re
 
 _RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([kKmMgG]?)(?:i?[bB])?(?:/s)?\Z")
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _FACTORS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
@@ -17,3 +18,16 @@ def parse_rate(text: str) -> int:
     if rate < 1:
         raise ValueError(f"expected a rate such as 500k, 20M or 1.5G (bytes per second), got {text[:40]!r}")
     return rate
+
+
+def size_text(size: float) -> str:
+    """Bytes as people read them: `90.9 MiB`."""
+    unit = 0
+    while size >= 1024 and unit < len(_UNITS) - 1:
+        size, unit = size / 1024, unit + 1
+    return f"{size:.0f} {_UNITS[unit]}" if unit == 0 else f"{size:.1f} {_UNITS[unit]}"
+
+
+def count_text(number: int, word: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"

@@ -28,8 +28,8 @@ from fetcher.core.lock import Lock, LockedFile, LockedModel, PinnedSource, seal_
 from fetcher.core.manifest import Requested, SourceRef
 from fetcher.core.paths import ModelName, RepoPath, refuse_twins
 from fetcher.errors import ConfigError, FetcherError, IntegrityError
-from fetcher.formats.problems import Problem, error_of, problems_of, show_path
-from fetcher.formats.toml_text import header_path, line_of, outline, parse_toml
+from fetcher.formats.problems import Problem, error_of, newer_version, problems_of
+from fetcher.formats.toml_text import header_path, line_of, outline, parse_toml, show_path
 
 VERSION = 1
 HEADER = "# Written by `fetcher lock`. Commit this file; do not edit it.\nversion = 1"
@@ -130,7 +130,10 @@ def read_lock(text: str, *, file: str) -> LockText:
     """
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     data = parse_toml(
-        text, file=file, conflict_fix=f"take one side (`git checkout --ours {file}`), then run `fetcher lock`"
+        text,
+        file=file,
+        conflict_fix=f"take one side (`git checkout --ours {file}`), then run `fetcher lock`",
+        twice_fix="take one of the two sections away, then run `fetcher lock`",
     )
     _refuse_other_version(data, text, file=file)
     try:
@@ -150,15 +153,10 @@ def _refuse_other_version(data: dict[str, Any], text: str, *, file: str) -> None
     version = data.get("version")
     if type(version) is not int or version == VERSION:
         return
-    line = line_of(text, ["version"])
     if version > VERSION:
-        raise ConfigError(
-            f"{file}, line {line}: `version` is {version}, which is newer than this fetcher.",
-            facts=[f"expected: version = {VERSION}"],
-            fix="upgrade fetcher, for example with `pip install --upgrade fetcher`",
-        )
+        raise newer_version(version, text, file=file, known=VERSION)
     raise ConfigError(
-        f"{file}, line {line}: `version` is {version}, which never existed.",
+        f"{file}, line {line_of(text, ['version'])}: `version` is {version}, which never existed.",
         facts=[f"expected: version = {VERSION}"],
         fix=f"remove {file} and run `fetcher lock`",
     )

@@ -11,7 +11,8 @@ Promises (tests/formats/test_manifest_toml.py, test_bad_manifests.py):
 
 import re
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from pathlib import PurePath
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
@@ -28,8 +29,10 @@ from fetcher.core.manifest import (
 )
 from fetcher.core.paths import ModelName, RepoPath
 from fetcher.errors import ConfigError
-from fetcher.formats.problems import Problem, error_of, problems_of, refusal
-from fetcher.formats.toml_text import line_of, parse_toml
+from fetcher.formats.lock_toml import HEADER
+from fetcher.formats.mistakes import looks_like_lock, meant_source, mend_dotted_names
+from fetcher.formats.problems import Problem, error_of, newer_version, problems_of, refusal
+from fetcher.formats.toml_text import parse_toml
 
 VERSION = 1
 SCHEMA_LINE = "#:schema ./schemas/models.schema.json"
@@ -100,6 +103,7 @@ def _revision(text: str) -> str:
 
 
 def _source(text: str, info: ValidationInfo) -> str:
+    meant = meant_source(text)
     try:
         ref = SourceRef.parse(text)
     except ValueError as error:
@@ -110,7 +114,15 @@ def _source(text: str, info: ValidationInfo) -> str:
                 fix="remove everything before the `@`, and put the token into an environment variable",
             ) from None
         expected = str(error).partition(", got ")[0].removeprefix("expected ")
-        raise refusal("is not a source", expected=expected, fix="correct the source") from None
+        fix = f"write `{meant}`" if meant else "correct the source"
+        raise refusal("is not a source", expected=expected, fix=fix, meant=meant) from None
+    if meant:
+        raise refusal(
+            "is the address of a page, not of a file",
+            expected="a repository such as `modelscope:OWNER/NAME`, or the address of one file",
+            fix=f"write `{meant}`",
+            meant=meant,
+        )
     named = (info.context or {}).get("sources", ())
     if ref.scheme not in BUILT_IN_SCHEMES and ref.scheme not in named:
         near = closest(ref.scheme, [*BUILT_IN_SCHEMES, *SHORT_FORMS, *named], most=1)
@@ -390,25 +402,35 @@ def read_manifest(text: str, *, file: str) -> Manifest:
     Raises:
         ConfigError: Anything that is not as design 2 says; all problems at once.
     """
-    data = parse_toml(text, file=file, conflict_fix=f"edit {file} so that one side is left, then run `fetcher lock`")
-    _refuse_newer(data, text, file=file)
+    if text.removeprefix("\ufeff").startswith(HEADER.partition("\n")[0]):
+        raise _is_a_lock(file)
+    data = parse_toml(
+        text,
+        file=file,
+        conflict_fix=f"edit {file} so that one side is left, then run `fetcher lock`",
+        twice_fix="take one of the two sections away, or give one another name",
+    )
+    if looks_like_lock(data):
+        raise _is_a_lock(file)
+    version = data.get("version")
+    if type(version) is int and version > VERSION:
+        raise newer_version(version, text, file=file, known=VERSION)
     sources = data.get("sources")
     named = tuple(sources) if isinstance(sources, dict) else ()
     try:
         return ManifestFile.model_validate(data, context={"sources": named}).to_core()
     except ValidationError as error:
         problems = [_placed_better(problem) for problem in problems_of(error, ManifestFile)]
+        problems = mend_dotted_names(problems, data, keys=ModelTable.model_fields.keys())
         raise error_of(problems, text, file=file) from None
 
 
-def _refuse_newer(data: dict[str, Any], text: str, *, file: str) -> None:
-    version = data.get("version")
-    if type(version) is int and version > VERSION:
-        raise ConfigError(
-            f"{file}, line {line_of(text, ['version'])}: `version` is {version}, which is newer than this fetcher.",
-            facts=[f"expected: version = {VERSION}"],
-            fix="upgrade fetcher, for example with `pip install --upgrade fetcher`",
-        )
+def _is_a_lock(file: str) -> ConfigError:
+    manifest = str(PurePath(file).with_suffix(".toml"))
+    fix = f"name the manifest: `--manifest {manifest}`"
+    if manifest == file:
+        fix = f"restore {file} from git; the lock belongs into {PurePath(file).with_suffix('.lock')}"
+    return ConfigError(f"{file} is a lock, not a manifest.", fix=fix)
 
 
 def _placed_better(problem: Problem) -> Problem:

@@ -9,7 +9,6 @@ Promises (tests/formats/test_bad_manifests.py compares each whole message):
 """
 
 import json
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,9 +19,8 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from fetcher.core.hints import closest
 from fetcher.errors import ConfigError
-from fetcher.formats.toml_text import line_of
+from fetcher.formats.toml_text import line_of, show_path
 
-_BARE = re.compile(r"[A-Za-z0-9_-]+\Z")
 _WORDS = {str: "a string", bool: "a boolean", int: "a whole number", float: "a number", list: "a list", dict: "a table"}
 _EXPECTED = {
     "string_type": "a string",
@@ -50,21 +48,23 @@ class Problem:
     fix: str
 
 
-def refusal(says: str, *, expected: str, fix: str) -> PydanticCustomError:
-    """An error for a validator to raise; becomes a Problem with these words."""
-    return PydanticCustomError("refused", "{says}", {"says": says, "expected": expected, "fix": fix})
+def refusal(says: str, *, expected: str, fix: str, meant: str | None = None) -> PydanticCustomError:
+    """An error for a validator to raise; becomes a Problem with these words.
+
+    Args:
+        meant: What the value probably should be, if that can be guessed.
+    """
+    facts = [f"expected: {expected}", *([f"did you mean `{meant}`?"] if meant else [])]
+    return PydanticCustomError("refused", "{says}", {"says": says, "facts": facts, "fix": fix})
 
 
-def show_path(path: Sequence[str | int]) -> str:
-    """A key path as one would write it in TOML: `models."a b".include[1]`."""
-    text = ""
-    for part in path:
-        if isinstance(part, int):
-            text += f"[{part}]"
-            continue
-        word = part if _BARE.match(part) else json.dumps(part[:120], ensure_ascii=not part.isprintable())
-        text += f".{word}" if text else word
-    return text
+def newer_version(version: int, text: str, *, file: str, known: int) -> ConfigError:
+    """The error for a file of a later fetcher; the package index knows another project by this name."""
+    return ConfigError(
+        f"{file}, line {line_of(text, ['version'])}: `version` is {version}, which is newer than this fetcher.",
+        facts=[f"expected: version = {known}"],
+        fix="upgrade fetcher: `git pull` in its clone, then `python3 -m pip install .`",
+    )
 
 
 def problems_of(error: ValidationError, root: type[BaseModel]) -> list[Problem]:
@@ -100,7 +100,7 @@ def _problem(details: ErrorDetails, root: type[BaseModel]) -> Problem:
     kind = details["type"]
     if kind == "refused":
         context = details["ctx"]
-        return Problem(path=path, says=context["says"], facts=(f"expected: {context['expected']}",), fix=context["fix"])
+        return Problem(path=path, says=context["says"], facts=tuple(context["facts"]), fix=context["fix"])
     if kind == "extra_forbidden":
         return _unknown_key(path, root)
     if kind == "missing":

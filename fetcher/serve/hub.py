@@ -29,6 +29,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from fetcher.core.units import count_text, size_text
 from fetcher.errors import ConfigError
 from fetcher.serve.answers import Answers, Doorkeeper
 from fetcher.serve.protocol import Answer, FileSlice, Request
@@ -40,6 +41,7 @@ MAX_LOGGED = 100_000  # requests kept in memory
 IDLE_S = 60.0  # a connection without a byte moving for so long is closed
 SETTLE_S = 1.0  # how long `Hub.requests` waits for answers that are being sent
 
+_SHOWN_COMMIT = 12  # hex digits for people; enough to tell the commits of a folder apart
 _AUTH_KEY = re.compile(r"(auth_key=)[^&]*")
 _HOST = re.compile(r"[A-Za-z0-9.-]+(?::\d{1,5})?|\[[0-9A-Fa-f:.]+\](?::\d{1,5})?")
 _BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\nConnection: close\r\n\r\n"
@@ -151,8 +153,9 @@ class Hub:
             revisions = repository.revisions() if repository else Revisions()
             kind = "datasets/" if key.dataset else ""
             for name, tree in (*revisions.branches.items(), *revisions.tags.items()):
-                size = sum(file.size for file in tree.files.values())
-                yield f"{kind}{key} {name} {tree.commit} {len(tree.files)} files, {size} bytes"
+                size = size_text(sum(file.size for file in tree.files.values()))
+                files = count_text(len(tree.files), "file")
+                yield f"{kind}{key} {name} {tree.commit[:_SHOWN_COMMIT]} {files}, {size}"
 
     def start(self) -> Self:
         """Serve in a thread of its own."""
@@ -367,12 +370,12 @@ def serve_folder(
     Everything is hashed before the first request is answered, so that no client waits for it.
 
     Raises:
-        ConfigError: The folder does not exist or the address cannot be used.
+        ConfigError: The folder does not exist, is a file, or the address cannot be used.
     """
     if not root.is_dir():
         raise ConfigError(
-            "The folder to serve does not exist.",
-            facts=[f"folder: {root}"],
+            f"{root} is a file, not a folder." if root.exists() else "The folder to serve does not exist.",
+            facts=[] if root.exists() else [f"folder: {root}"],
             fix="run `fetcher serve DIR` with a folder that holds OWNER/NAME/ folders",
         )
     try:
@@ -386,6 +389,8 @@ def serve_folder(
     try:
         for line in hub.published():
             log(line)
+        if not hub.library.repositories():
+            log(f"warning: no OWNER/NAME/ folder in {root}; nothing is published yet")
         log(f"serving {root} at {hub.url}")
         hub.serve_forever()
     finally:

@@ -342,7 +342,7 @@ BAD = {
         (
             "models.lock, line 1: `version` is 2, which is newer than this fetcher.\n"
             "  expected: version = 1\n"
-            "  fix: upgrade fetcher, for example with `pip install --upgrade fetcher`"
+            "  fix: upgrade fetcher: `git pull` in its clone, then `python3 -m pip install .`"
         ),
     ),
     "older_version": (
@@ -362,6 +362,14 @@ BAD = {
         (
             "models.lock, line 4: the file holds conflict markers of a git merge.\n"
             "  fix: take one side (`git checkout --ours models.lock`), then run `fetcher lock`"
+        ),
+    ),
+    "model_twice": (
+        f"{section()}\n\n{section().removeprefix(HEADER).lstrip()}",
+        (
+            "models.lock, line 15: `models.m` stands twice (merged by git?).\n"
+            "  first: line 4\n"
+            "  fix: take one of the two sections away, then run `fetcher lock`"
         ),
     ),
     "syntax": (

@@ -22,17 +22,27 @@ LOCK = Draft7Validator(lock_schema())
 # Not TOML at all, so no schema is asked.
 UNREADABLE = {
     "conflict_markers",
+    "lock_by_header",
     "nested_too_deep",
     "number_too_long",
+    "quotes_curly",
+    "quotes_curly_header",
+    "quotes_missing",
+    "quotes_missing_list",
+    "quotes_missing_number",
     "syntax_error",
     "syntax_key_twice",
     "syntax_unclosed",
+    "table_twice",
 }
 # What a schema cannot know: which sources are named, and what is safe on a disk.
 BEYOND_A_SCHEMA = {
     "fallback_unknown",
     "files_parent",
     "model_name_reserved",
+    "source_page_dataset",
+    "source_page_huggingface",
+    "source_page_modelscope",
     "source_unknown_far",
     "source_unknown_named",
     "source_unknown_near",

@@ -82,7 +82,7 @@ def test_the_outline_keeps_every_position() -> None:
 def test_a_syntax_error_at_the_end_names_the_last_line() -> None:
     """tomllib says `at end of document`, which helps nobody in a long file."""
     with pytest.raises(ConfigError) as caught:
-        parse_toml("a = 1\nb = [\n", file="x.toml", conflict_fix="")
+        parse_toml("a = 1\nb = [\n", file="x.toml", conflict_fix="", twice_fix="")
     assert str(caught.value) == (
         "x.toml, line 2: this is not TOML.\n  reason: Invalid value\n  fix: correct line 2 of x.toml"
     )
@@ -90,9 +90,40 @@ def test_a_syntax_error_at_the_end_names_the_last_line() -> None:
 
 def test_equal_signs_in_a_string_are_no_conflict() -> None:
     """Only a file that TOML cannot read is looked at for markers."""
-    assert parse_toml('a = """\n=======\n"""', file="x.toml", conflict_fix="") == {"a": "=======\n"}
+    assert parse_toml('a = """\n=======\n"""', file="x.toml", conflict_fix="", twice_fix="") == {"a": "=======\n"}
 
 
 def test_a_byte_order_mark_is_ignored() -> None:
     """Some editors on Windows put one before the first key."""
-    assert parse_toml("\ufeffa = 1", file="x.toml", conflict_fix="") == {"a": 1}
+    assert parse_toml("\ufeffa = 1", file="x.toml", conflict_fix="", twice_fix="") == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "hinted"),
+    [
+        ("a = modelscope:x/y", True),
+        ("a = v1.0 # a comment", True),
+        ("a = 12ab", True),
+        ("a = [*.json]", True),
+        ("a.b = models/x\r", True),
+        ("a = “x”", True),
+        ("a = ‘x’", True),
+        ("a = «x»", True),
+        ("a = \uff02x\uff02", True),
+        ("a = “x", True),
+        ("a = ", False),
+        ("a = 1 2", False),
+        ("a = 'x", False),
+        ('a = "x', False),
+        ('a = "x" b', False),
+        ("[a", False),
+        ('a = "“x”" "y" # don’t', False),
+        (f"a = {'x' * 600}", False),
+    ],
+)
+def test_text_without_straight_quotes_gets_a_hint(text: str, hinted: bool) -> None:
+    """`Invalid value` tells nobody what is missing; where quotes are right, the hint would mislead."""
+    with pytest.raises(ConfigError) as caught:
+        parse_toml(f"{text}\n", file="x.toml", conflict_fix="", twice_fix="")
+    hint = 'text goes into straight quotes, such as source = "modelscope:acme/sp"'
+    assert (hint in caught.value.facts) == hinted

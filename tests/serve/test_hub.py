@@ -321,7 +321,7 @@ def test_serve_folder_tells_what_it_publishes(publisher: Publisher, tree: dict[s
     """All is hashed before the first request; the address in use is an error with its fix."""
     with Hub(publisher.root) as hub:
         port = urlsplit(hub.url).port or 0
-        assert list(hub.published()) == [f"o/n master {hub_commit(hub)} 3 files, {sum(map(len, tree.values()))} bytes"]
+        assert list(hub.published()) == [f"o/n master {hub_commit(hub)[:12]} 3 files, 5.0 MiB"]
         with pytest.raises(ConfigError) as caught:
             serve_folder(publisher.root, port=port, log=print)
     assert str(caught.value) == (
@@ -346,6 +346,55 @@ def test_a_folder_that_does_not_exist_is_refused(tmp_path: Path) -> None:
         f"  folder: {tmp_path / 'nope'}\n"
         "  fix: run `fetcher serve DIR` with a folder that holds OWNER/NAME/ folders"
     )
+
+
+def test_a_file_is_not_a_folder_to_serve(tmp_path: Path) -> None:
+    """To say that it does not exist would send the user looking for a typing error."""
+    file = tmp_path / "model.bin"
+    file.write_bytes(b"x")
+    with pytest.raises(ConfigError) as caught:
+        serve_folder(file, log=print)
+    assert str(caught.value) == (
+        f"{file} is a file, not a folder.\n  fix: run `fetcher serve DIR` with a folder that holds OWNER/NAME/ folders"
+    )
+
+
+class Heard(Exception):
+    """Ends `serve_folder` at its last line before it waits for requests."""
+
+
+def start_lines(root: Path) -> list[str]:
+    """What is logged before the first request; the last line names the port."""
+    lines: list[str] = []
+
+    def log(line: str) -> None:
+        lines.append(line)
+        if line.startswith("serving "):
+            raise Heard
+
+    with pytest.raises(Heard):
+        serve_folder(root, log=log)
+    return lines[:-1]
+
+
+def test_a_folder_without_repositories_is_served_with_a_warning(tmp_path: Path) -> None:
+    """Who names the repository itself, or one folder too high, sees it before a client gets 404."""
+    (tmp_path / "owner").mkdir()
+    (tmp_path / "config.json").write_bytes(b"{}")
+    assert start_lines(tmp_path) == [f"warning: no OWNER/NAME/ folder in {tmp_path}; nothing is published yet"]
+
+
+def test_the_start_lines_are_for_people(publisher: Publisher) -> None:
+    """One file is not `1 files`; a size of twelve digits and a commit of forty are not read."""
+    publisher.publish("a/one", {"x": 3})
+    publisher.publish("b/two", {"x": 1536, "y": 0})
+    with Hub(publisher.root) as hub:
+        commits = [line.split()[2] for line in hub.published()]
+    assert [len(commit) for commit in commits] == [12, 12]
+    assert start_lines(publisher.root) == [
+        f"a/one master {commits[0]} 1 file, 3 B",
+        f"b/two master {commits[1]} 2 files, 1.5 KiB",
+    ]
 
 
 def test_an_ipv6_address_can_be_served(publisher: Publisher, tree: dict[str, bytes]) -> None:
