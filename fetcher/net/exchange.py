@@ -17,7 +17,7 @@ import httpx
 from fetcher.errors import SourceError
 from fetcher.net import failures
 from fetcher.net.body import ChunkFeed, Feed, SocketFeed, shut_down
-from fetcher.net.heads import content_length
+from fetcher.net.heads import body_length
 from fetcher.net.lane import Answer, Lane
 from fetcher.net.parking import ParkingStream
 from fetcher.net.redact import host_of, origin_of
@@ -141,7 +141,7 @@ class LibraryExchange:
         """As Exchange.release."""
         if self._may_park() and self._is_at_its_end():
             self._stream.park_when_closed(origin_of(self.url))
-        if self._stream.has_surplus(content_length(self.headers)):
+        if self._stream.has_surplus(body_length(self.status, self.headers)):
             self._stream.suspect()
         self._response.close()
         self._give_back()

@@ -58,6 +58,11 @@ def content_length(headers: Mapping[str, str]) -> int | None:
     return int(text)
 
 
+def body_length(status: int, headers: Mapping[str, str]) -> int | None:
+    """Bytes of a GET's body; some replies have none whatever they announce (RFC 9112, section 6.3)."""
+    return 0 if status < 200 or status in (204, 304) else content_length(headers)
+
+
 def media_type(text: str | None) -> str:
     """Content-Type in lower case without its parameters."""
     return (text or "").partition(";")[0].strip().lower()

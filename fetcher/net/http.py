@@ -31,7 +31,7 @@ from fetcher.errors import ConfigError, FetcherError, SourceError
 from fetcher.net import failures
 from fetcher.net.body import Feed, HttpBody
 from fetcher.net.exchange import RAW_FROM, Exchange, LaneExchange, LibraryExchange, translated
-from fetcher.net.heads import content_length, content_range, media_type, retry_after_s
+from fetcher.net.heads import body_length, content_length, content_range, media_type, retry_after_s
 from fetcher.net.lane import REDIRECTS, Lane
 from fetcher.net.parking import ParkingLot
 from fetcher.net.redact import host_of, origin_of, redact
@@ -327,7 +327,7 @@ def _drain(exchange: Exchange) -> None:
 def _length(exchange: Exchange) -> int | None:
     """Bytes of the body, None when unknown."""
     encoding = exchange.headers.get("content-encoding", "identity").lower()
-    return content_length(exchange.headers) if encoding == "identity" else None
+    return body_length(exchange.status, exchange.headers) if encoding == "identity" else None
 
 
 def _head(exchange: Exchange) -> Head:

@@ -219,11 +219,11 @@ class ParkingStream(httpcore.NetworkStream):
         """Whether the library was given more than a reply; it would take that for the next one.
 
         Args:
-            length: Content-Length of the reply, None without one.
+            length: Bytes of the reply's body, None where it is chunked or ends with the connection.
         """
-        if self._chunked:
-            return self._chunked.has_surplus
-        return length is not None and self.body_received() > length
+        if length is not None:
+            return self.body_received() > length
+        return self._chunked is not None and self._chunked.has_surplus
 
     def suspect(self) -> None:
         """The library must not use the connection again."""
