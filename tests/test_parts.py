@@ -292,3 +292,22 @@ def test_with_a_clock_that_stands_still_one_connection_does_it_all(store: Store)
     )[0]
     assert outcome.error is None
     assert hub.asked == [("large.bin", 0, len(LARGE))]
+
+
+def test_many_small_files_get_their_names_together(store: Store) -> None:
+    """Hundreds of configs: each is whole, each is said once, and nothing is left behind."""
+    files = {f"f{i}": b"%d" % i * 500 for i in range(300)}
+    files["empty"] = b""
+    hub = ScriptedSource(files=files)
+    requests = [request_for(data, path, [hub]) for path, data in files.items()]
+    watcher = Watcher()
+    outcomes = run_transfer(
+        [Job(request=request, store=store) for request in requests],
+        settings=FAST,
+        events=watcher,
+        stop=threading.Event(),
+    )
+    assert all(outcome.error is None for outcome in outcomes)
+    assert sorted(watcher.done) == sorted(request.label for request in requests)
+    assert [object_bytes(store, request) for request in requests] == list(files.values())
+    assert os.listdir(store.root / "partial") == []

@@ -19,7 +19,6 @@ from fetcher.core.digest import Sha256
 from fetcher.core.download import Span
 from fetcher.disk.hashing import HASHING, Hashing
 from fetcher.disk.partial import Partial, wrong_bytes
-from fetcher.disk.store import Store
 from fetcher.errors import InterruptedRun
 
 BEHIND_BUFFERS = 8  # performance.md: a ring of 8
@@ -85,12 +84,22 @@ class Sink(Protocol):
 
 
 class MemorySink:
-    """For small files: nothing is on disk until all is right, and no claim is needed.  One receiver."""
+    """For small files: nothing is on disk until all is right, and no claim is needed.  One receiver.
+
+    Args:
+        keep: Puts the proven bytes where they belong.
+    """
 
     def __init__(
-        self, store: Store, *, sha256: Sha256, size: int, buffer_size: int, hashing: Hashing = HASHING
+        self,
+        keep: Callable[[Sha256, bytes], object],
+        *,
+        sha256: Sha256,
+        size: int,
+        buffer_size: int,
+        hashing: Hashing = HASHING,
     ) -> None:
-        self._store = store
+        self._keep = keep
         self._sha256 = sha256
         self._size = size
         self._hashing = hashing
@@ -125,7 +134,7 @@ class MemorySink:
         found = Sha256(hasher.hexdigest())
         if found != self._sha256:
             raise wrong_bytes(self._sha256, found)
-        self._store.add_bytes(bytes(self._bytes))
+        self._keep(self._sha256, bytes(self._bytes))
 
     def forget(self, spans: Sequence[Span]) -> list[Span]:
         gone = [Span(start=0, stop=self.have)] if self._bytes else []

@@ -5,13 +5,18 @@
     links.py   what is known of each host: connections, silence that it asked for
     line.py    one reply on its way
     fetch.py   one object on its way, by one or several lines
+    batches.py small files that wait for one sync
     run.py     the workers, and who does what next
 
 Not in here: what to fetch (core/plan.py), the rules of a reply (core/download.py), parts
 and the number of connections (core/parts.py, core/connections.py), waits and the choice
 among candidates (core/retry.py), the disk (disk/).
 
-Promises (tests/test_transfer.py, tests/test_parts.py):
+What is durable when: a journal line of a large file after its bytes (fdatasync every 8 MiB of
+a connection), an object before its name (fsync), small files together (one syncfs for up to
+512 of them, then their names).  A power cut costs bytes or names, never rightness.
+
+Promises (tests/test_transfer.py, tests/test_parts.py, tests/test_disk_full.py):
   * a file is done only when its size and sha256 are the locked ones; whatever a source
     does, a wrong object never gets a name;
   * bytes that were received are kept: after a cut, a stop, a kill, a change of source;

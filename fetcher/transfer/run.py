@@ -22,6 +22,7 @@ from fetcher.disk.partial import Partial, wrong_bytes
 from fetcher.disk.sink import BehindSink, InlineSink, MemorySink, Sink
 from fetcher.disk.store import SMALL_BELOW
 from fetcher.errors import BusyError, FetcherError, InterruptedRun, SourceError
+from fetcher.transfer.batches import Batches
 from fetcher.transfer.fetch import Fetch, wrong_bytes_of
 from fetcher.transfer.jobs import Job, Outcome, TransferSettings, unique
 from fetcher.transfer.line import Line
@@ -177,6 +178,7 @@ class Run:
         self._pace = Pace(settings.limit_rate) if settings.limit_rate else None
         self._pace_lock = threading.Lock()
         self._crash: BaseException | None = None
+        self._batches = Batches(jobs, clock=clock, done=self._ended)
 
     # the calling thread
 
@@ -189,12 +191,14 @@ class Run:
             while not self._is_over() and any(worker.is_alive() for worker in self._workers):
                 self._wait(_TICK_S)
                 self._look_after()
+                self._batches.publish_due()
                 if self.settings.deadline_s is not None and self.clock() - begun > self.settings.deadline_s:
                     self._over.set()
         finally:
             if any(worker.is_alive() for worker in self._workers):
                 self._over.set()
             self._wind_down()
+            self._batches.close()
         if self._crash is not None:
             raise self._crash
 
@@ -320,18 +324,24 @@ class Run:
         except InterruptedRun:
             return
         except FetcherError as error:
-            self.errors[job.key] = error
-            self.events.file_failed(job.request, error)
-            if not self.settings.keep_going:
-                self._over.set()
+            self._ended(job, error)
         else:
-            self.errors[job.key] = None
-            self.events.file_done(job.request)
+            if not self._batches.takes(job):
+                self._ended(job, None)
         finally:
             slot.release()
             with self._changed:
                 self._files -= 1
                 self._changed.notify_all()
+
+    def _ended(self, job: Job, error: FetcherError | None) -> None:
+        self.errors[job.key] = error
+        if error is None:
+            self.events.file_done(job.request)
+            return
+        self.events.file_failed(job.request, error)
+        if not self.settings.keep_going:
+            self._over.set()
 
     def _fetch(self, job: Job, slot: _Slot) -> None:
         request, store = job.request, job.store
@@ -361,7 +371,8 @@ class Run:
         """Where the bytes go; None if another fetcher has brought the object meanwhile."""
         request, size, hashing = job.request, self.settings.buffer_size, self.settings.hashing
         if request.size < SMALL_BELOW:
-            return MemorySink(job.store, sha256=request.sha256, size=request.size, buffer_size=size, hashing=hashing)
+            keep = self._batches.keep(job.store)
+            return MemorySink(keep, sha256=request.sha256, size=request.size, buffer_size=size, hashing=hashing)
         partial = self._partial(job)
         if partial is None:
             return None

@@ -1,0 +1,120 @@
+"""Small objects on their way into a store together: written one by one, made durable by one sync, then named.
+
+    partial/batch-<token>/<sha256>   an object without its name yet
+
+A sync for each of 2,000 files costs five times what all else costs (performance.md, "Disk").
+The names are not made durable: after a power cut some may be missing, and are fetched again.
+
+Not in here: when to sync (transfer/run.py), larger objects (partial.py).
+
+Promises (tests/disk/test_batch.py):
+  * a name appears only after the bytes behind it are durable;
+  * what a killed run left is removed by the next run;
+  * a disk that fails costs the batch, never an object that has its name.
+"""
+
+import contextlib
+import ctypes
+import os
+import secrets
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from fetcher.core.digest import Sha256
+from fetcher.disk.atomic import disk_errors
+from fetcher.disk.claim import Claim
+from fetcher.disk.store import Store
+
+_TOGETHER_FROM = 16  # files; for fewer, a sync of each costs less than one of all that the file system holds
+
+
+class Batch:
+    """Objects of one store that wait for their names.  Used by several threads at once.
+
+    Args:
+        store: Takes them.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._folder = store.root / "partial" / f"batch-{secrets.token_hex(8)}"
+        claim = Claim.take(self._folder)
+        if claim is None:
+            raise ValueError(f"{self._folder} is not new")
+        self._claim = claim
+
+    def add(self, sha256: Sha256, data: bytes) -> None:
+        """Write an object that was proven; it gets its name at `publish`.
+
+        Raises:
+            DiskError: No space, quota, read-only, I/O error.
+        """
+        path = self._folder / sha256
+        with disk_errors(path), open(path, "wb", buffering=0) as file:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[file.write(rest) :]
+
+    def publish(self, digests: Sequence[Sha256]) -> None:
+        """Make objects that were added durable, then give them their names.
+
+        Raises:
+            DiskError: They could not be made durable or renamed.
+        """
+        paths = {sha256: self._folder / sha256 for sha256 in digests}
+        with disk_errors(self._folder):
+            _make_durable(list(paths.values()))
+            for sha256, path in paths.items():
+                path.chmod(0o444)
+                target = self._store.object_path(sha256)
+                os.makedirs(target.parent, exist_ok=True)
+                os.replace(path, target)
+
+    def close(self) -> None:
+        """Remove what has no name yet."""
+        with disk_errors(self._folder):
+            _remove(self._folder, self._claim)
+
+
+def remove_dead(store: Store) -> None:
+    """Remove what killed runs have left of their batches.
+
+    Raises:
+        DiskError: It may not be removed.
+    """
+    for folder in (store.root / "partial").glob("batch-*"):
+        with disk_errors(folder), contextlib.suppress(FileNotFoundError):
+            claim = Claim.take(folder)
+            if claim is not None:
+                _remove(folder, claim)
+
+
+def _remove(folder: Path, claim: Claim) -> None:
+    for path in folder.iterdir():
+        if path.name not in ("claim", "owner"):
+            path.unlink(missing_ok=True)
+    claim.end()
+
+
+def _make_durable(paths: Sequence[Path]) -> None:
+    """One sync of the file system for many files, one of each for a few, or where there is no other."""
+    syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None) if os.name == "posix" else None
+    if syncfs is None or len(paths) < _TOGETHER_FROM:
+        for path in paths:
+            _sync(path, os.fsync)
+    elif paths:
+        _sync(paths[0], lambda descriptor: _checked(syncfs(descriptor)))
+
+
+def _sync(path: Path, sync: Callable[[int], object]) -> None:
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        sync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _checked(result: int) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
