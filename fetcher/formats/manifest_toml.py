@@ -427,7 +427,7 @@ def read_manifest(text: str, *, file: str) -> Manifest:
 
 def _is_a_lock(file: str) -> ConfigError:
     manifest = str(PurePath(file).with_suffix(".toml"))
-    fix = f"name the manifest: `--manifest {manifest}`"
+    fix = f"name the manifest: {manifest}"
     if manifest == file:
         fix = f"restore {file} from git; the lock belongs into {PurePath(file).with_suffix('.lock')}"
     return ConfigError(f"{file} is a lock, not a manifest.", fix=fix)

@@ -95,7 +95,7 @@ def test_a_lock_given_as_manifest_names_the_manifest() -> None:
     """`--manifest models.lock` is a slip of the shell's completion."""
     text = "\ufeff# Written by `fetcher lock`. Commit this file; do not edit it.\r\nversion = 9\r\n"
     assert refused(text, file="other.lock") == (
-        "other.lock is a lock, not a manifest.\n  fix: name the manifest: `--manifest other.toml`"
+        "other.lock is a lock, not a manifest.\n  fix: name the manifest: other.toml"
     )
 
 
@@ -131,3 +131,21 @@ def test_other_problems_stay_beside_a_dotted_name() -> None:
     message = refused('version = 1\n[models.a.1]\nsource = "ms:a/b"\n[models.b]\n[models.c]\nrevision = "x"\n')
     assert message.count("is missing") == 2
     assert message.count("needs quotes") == 1
+
+
+def test_a_dotted_name_is_recognised_before_its_source_is_written() -> None:
+    """The half that is no model has no key of its own, so the keys below it belong to the whole name."""
+    assert refused('version = 1\n[models.a.1]\ninclude = ["*"]\n').endswith('fix: write `[models."a.1"]`')
+
+
+def test_a_model_beside_a_dotted_name_still_lacks_its_source() -> None:
+    """With a key of its own it is a model and no half of a name."""
+    message = refused('version = 1\n[models.a]\nrevision = "x"\n[models.a.1]\nsource = "ms:a/b"\n')
+    assert "`models.a.source` is missing" in message
+    assert "needs quotes" in message
+
+
+def test_a_key_of_a_model_is_no_half_of_a_name() -> None:
+    """A file may be called `source`; what is wrong is that `files` is a table."""
+    message = refused('version = 1\n[models.a]\nsource = "ms:a/b"\n[models.a.files]\nsource = "x"\n')
+    assert message.startswith("models.toml, line 4: `models.a.files` is a table.")
