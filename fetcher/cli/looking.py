@@ -20,6 +20,7 @@ from fetcher.cli.common import (
 )
 from fetcher.core.lock import Staleness
 from fetcher.core.plan import State
+from fetcher.core.units import count_text, size_text
 from fetcher.errors import DifferenceError, IntegrityError
 from fetcher.project import Choice, Project, Survey
 
@@ -118,9 +119,9 @@ def _tell_status(project: Project, stale: Sequence[Staleness], survey: Survey | 
 def _status_line(name: str, survey: Survey) -> str:
     states = _states(name, survey)
     total = sum(states.values())
-    size = render.size_text(survey.models[name].size)
+    size = size_text(survey.models[name].size)
     if states[State.RIGHT] == total:
-        return f"{name}: synced, {render.count(total, 'file')}, {size}"
+        return f"{name}: synced, {count_text(total, 'file')}, {size}"
     words = {
         State.ABSENT: "missing",
         State.OURS: "outdated",
@@ -130,7 +131,7 @@ def _status_line(name: str, survey: Survey) -> str:
     }
     told = ", ".join(f"{states[state]} {word}" for state, word in words.items() if states[state])
     to_fetch = sum(wanted.size for wanted in survey.plan.fetch if wanted.model == name)
-    return f"{name}: {told} of {render.count(total, 'file')} ({size}); {render.size_text(to_fetch)} to fetch"
+    return f"{name}: {told} of {count_text(total, 'file')} ({size}); {size_text(to_fetch)} to fetch"
 
 
 def _states(name: str, survey: Survey) -> Counter[State]:
@@ -165,17 +166,17 @@ def _reason(survey: Survey, spot: str) -> str:
 def _conclude_verify(survey: Survey, wrong: dict[str, str]) -> None:
     if not wrong:
         size = sum(wanted.size for wanted in survey.wanted)
-        render.say(f"Verified: {render.count(len(survey.wanted), 'file')}, {render.size_text(size)}, all as locked.")
+        render.say(f"Verified: {count_text(len(survey.wanted), 'file')}, {size_text(size)}, all as locked.")
         return
     facts = [f"{spot}: {reason}" for spot, reason in sorted(wrong.items())]
     if all(reason == "missing" for reason in wrong.values()):
         raise DifferenceError(
-            f"{render.count(len(wrong), 'file')} of the lock {'is' if len(wrong) == 1 else 'are'} missing.",
+            f"{count_text(len(wrong), 'file')} of the lock {'is' if len(wrong) == 1 else 'are'} missing.",
             facts=facts,
             fix="run `fetcher sync`",
         )
     raise IntegrityError(
-        f"{render.count(len(wrong), 'file')} {'differs' if len(wrong) == 1 else 'differ'} from the lock.",
+        f"{count_text(len(wrong), 'file')} {'differs' if len(wrong) == 1 else 'differ'} from the lock.",
         facts=facts,
         fix="run `fetcher sync`; with --force for files that were edited (they are moved into .fetcher/trash/)",
     )

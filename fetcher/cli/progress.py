@@ -24,6 +24,7 @@ from rich.text import Text
 from fetcher.cli import render
 from fetcher.cli.common import Notes, Style
 from fetcher.core.interfaces import Events, FetchRequest, NoEvents
+from fetcher.core.units import count_text, size_text
 
 _EVERY_S = 5.0  # between two lines where there is no terminal
 _JSON_EVERY_S = 0.5  # between two events of progress
@@ -106,8 +107,8 @@ class Lines(Notes):
         """Begin to count."""
         self._size, self._have, self._began_with = size, have, have
         self._began = self._said = time.monotonic()
-        kept = f", {render.size_text(have)} of it here already" if have else ""
-        render.say(f"Fetching {render.count(files, 'file')}, {render.size_text(size)}{kept}.")
+        kept = f", {size_text(have)} of it here already" if have else ""
+        render.say(f"Fetching {count_text(files, 'file')}, {size_text(size)}{kept}.")
 
     def bytes_received(self, request: FetchRequest, count: int) -> None:
         """Say how far it is, every few seconds."""
@@ -128,7 +129,7 @@ class Lines(Notes):
         speed = (self._have - self._began_with) / max(now - self._began, 0.001)
         left = f", {(self._size - self._have) / speed:.0f} s left" if speed > 0 else ""
         share = 100 * self._have / self._size if self._size else 100
-        return f"{share:.0f} % of {render.size_text(self._size)}, {render.size_text(speed)}/s{left}"
+        return f"{share:.0f} % of {size_text(self._size)}, {size_text(speed)}/s{left}"
 
 
 class Bars(NoEvents):
@@ -194,7 +195,7 @@ class Bars(NoEvents):
             self._progress.update(self._total, description=self._count_text())
 
     def _count_text(self) -> str:
-        return f"{self._done}/{render.count(self._files, 'file')}"
+        return f"{self._done}/{count_text(self._files, 'file')}"
 
 
 class _Speed(ProgressColumn):
@@ -203,7 +204,7 @@ class _Speed(ProgressColumn):
     def render(self, task: Task) -> Text:
         """The smoothed speed; nothing before the first bytes."""
         speed = task.finished_speed or task.speed
-        return Text(f"{render.size_text(speed)}/s" if speed else "")
+        return Text(f"{size_text(speed)}/s" if speed else "")
 
 
 def _columns(width: int) -> list[ProgressColumn]:

@@ -15,9 +15,9 @@ from pathlib import Path
 from fetcher.core.lock import Staleness
 from fetcher.core.lockdiff import ModelChange
 from fetcher.core.plan import Plan
+from fetcher.core.units import count_text, size_text
 from fetcher.errors import FetcherError
 
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _LISTED = 20  # lines of one list, before "and N more"
 
 _COMMAND = re.compile(r"`fetcher(?= (?:lock|sync|status|verify|path|init)\b)")
@@ -117,19 +117,6 @@ def listed(lines: Iterable[str], *, indent: str = "  ") -> None:
         say(f"{indent}and {len(items) - _LISTED} more")
 
 
-def size_text(size: float) -> str:
-    """Bytes as people read them: `90.9 MiB`."""
-    unit = 0
-    while size >= 1024 and unit < len(_UNITS) - 1:
-        size, unit = size / 1024, unit + 1
-    return f"{size:.0f} {_UNITS[unit]}" if unit == 0 else f"{size:.1f} {_UNITS[unit]}"
-
-
-def count(number: int, word: str) -> str:
-    """`1 file`, `2 files`."""
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
-
-
 def staleness(found: Iterable[Staleness]) -> None:
     """The fields in which the lock is stale."""
     listed((str(item) for item in found), indent="")
@@ -151,8 +138,8 @@ def plan(found: Plan) -> None:
     listed((f"aside   {spot}  (into .fetcher/trash/)" for spot in found.aside), indent="")
     listed((f"blocked {b.obstacle}  {b.reason}" for b in found.blocked), indent="")
     say(
-        f"{count(len(found.fetch), 'file')} to fetch ({size_text(found.fetch_size)}), {len(found.place)} to place, "
-        f"{len(found.remove)} to remove, {len(found.blocked)} blocked, {len(found.keep)} right already"
+        f"{count_text(len(found.fetch), 'file')} to fetch ({size_text(found.fetch_size)}), "
+        f"{len(found.place)} to place, {len(found.remove)} to remove, {len(found.blocked)} blocked, {len(found.keep)} right already"
     )
 
 
@@ -174,7 +161,7 @@ def _change_text(change: ModelChange) -> str:
     before, after = change.before, change.after
     if after is None:
         return "is no longer in the manifest"
-    files = f"{count(len(after.files), 'file')}, {size_text(after.size)}"
+    files = f"{count_text(len(after.files), 'file')}, {size_text(after.size)}"
     if before is None:
         return f"{after.commit[:12]}  {files}"
     if not change.files:

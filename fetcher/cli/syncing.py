@@ -22,6 +22,7 @@ from fetcher.cli.common import (
 )
 from fetcher.core.interfaces import Events, NoEvents
 from fetcher.core.lock import Lock
+from fetcher.core.units import count_text, size_text
 from fetcher.errors import DifferenceError, FetcherError, PartialError
 from fetcher.project import Choice, Project, Survey
 from fetcher.settings import Flags
@@ -116,7 +117,7 @@ def _look_only(project: Project, survey: Survey, *, check: bool, json: bool) -> 
     if json:
         render.document({"up_to_date": survey.plan.is_empty(), "plan": render.plan_document(survey.plan)})
     if survey.plan.is_empty():
-        render.say(f"Up to date: {render.count(len(survey.plan.keep), 'file')}.")
+        render.say(f"Up to date: {count_text(len(survey.plan.keep), 'file')}.")
         return
     if not json:
         render.plan(survey.plan)
@@ -133,7 +134,7 @@ def _nothing_to_do(project: Project, survey: Survey, *, json: bool) -> None:
     if not project.manifest.models:
         render.say(f"{project.manifest_path.name} declares no model yet.")
         return
-    render.say(f"Up to date: {render.count(len(survey.plan.keep), 'file')}.")
+    render.say(f"Up to date: {count_text(len(survey.plan.keep), 'file')}.")
 
 
 def _change(project: Project, lock: Lock, wishes: _Wishes, *, json: bool) -> None:
@@ -160,7 +161,7 @@ def _conclude(failures: Mapping[str, FetcherError], *, keep_going: bool) -> None
         raise next(iter(failures.values()))
     if failures:
         raise PartialError(
-            f"{render.count(len(failures), 'model')} failed; the others are done.",
+            f"{count_text(len(failures), 'model')} failed; the others are done.",
             facts=[f"{name}: {error.what}" for name, error in sorted(failures.items())],
             fix="mend the causes and run `fetcher sync` again; what was received is kept",
         )
@@ -172,7 +173,7 @@ def _tell(report: Report, seconds: float) -> None:
     _tell_left(report)
     fetched = sum(wanted.size for wanted in report.fetched)
     parts = [
-        f"fetched {render.count(len(report.fetched), 'file')} ({render.size_text(fetched)})",
+        f"fetched {count_text(len(report.fetched), 'file')} ({size_text(fetched)})",
         f"placed {len(report.placed)}",
         f"kept {report.kept}",
         f"removed {len(report.removed)}",
