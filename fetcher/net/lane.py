@@ -25,7 +25,8 @@ from fetcher.net.parking import HEAD_END, Connection, Origin, ParkingLot, Route
 from fetcher.net.redact import host_of, origin_of
 
 REDIRECTS = (301, 302, 303, 307, 308)
-_MISSES = 3  # answers in a row that httpx had to fetch again; then the host is left to httpx
+_DOUBT = 8  # for an answer that httpx had to fetch again; each other answer takes 1 away
+_MOST_DOUBT = 24  # then the host is left to httpx: more than one question in nine was asked twice
 _HEAD_S = 300.0  # a head that drips for longer is given up
 
 # URLs that httpx sends as they are: no escapes to add, no names to encode, no dots to resolve.
@@ -83,7 +84,7 @@ class Lane:
         self._idle_timeout_s = idle_timeout_s
         self._clock = clock
         self._lock = threading.Lock()
-        self._misses: Counter[Origin] = Counter()
+        self._doubts: Counter[Origin] = Counter()
 
     def ask(self, url: str, headers: Mapping[str, str]) -> Answer | None:
         """The answer to a GET; None if httpx must be asked.
@@ -112,7 +113,9 @@ class Lane:
         """Whether such a URL may be asked for here, if there is a connection."""
         found = _PLAIN_URL.fullmatch(url)
         return (
-            found is not None and not _DOTS.search(found.group("path") or "") and self._misses[origin_of(url)] < _MISSES
+            found is not None
+            and not _DOTS.search(found.group("path") or "")
+            and self._doubts[origin_of(url)] < _MOST_DOUBT
         )
 
     def release(self, answer: Answer, *, left: int) -> None:
@@ -136,7 +139,8 @@ class Lane:
             connection.close()
         if received:  # else the server closed it in the same moment, which says nothing of its replies
             with self._lock:
-                self._misses[connection.origin] = 0 if answer else self._misses[connection.origin] + 1
+                doubt = self._doubts[connection.origin]
+                self._doubts[connection.origin] = max(0, doubt - 1) if answer else doubt + _DOUBT
         return answer
 
     def _receive_head(self, connection: Connection) -> tuple[int, int]:
