@@ -1,7 +1,9 @@
 """The short way to small files is the long way to everybody who looks."""
 
+import gzip
 import random
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -277,6 +279,39 @@ def test_a_host_that_often_answers_otherwise_is_left_to_the_library(server: Scri
 def test_a_reply_with_more_than_it_announced_ends_its_connection(server: Scripted) -> None:
     """The rest of the surplus may still be on its way."""
     server.pieces = [reply(b"12345") + b"HTTP/1.1 "]
+    with clients(server.wire.url) as (warm, _):
+        assert outcome(warm, f"{server.wire.url}/f", 5)[-1] == b"12345"
+        assert outcome(warm, f"{server.wire.url}/mark", len(MARK))[-1] == MARK
+    assert server.wire.connections == 3
+
+
+CHUNKS = b"5\r\n12345\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        reply(CHUNKS, "Transfer-Encoding: chunked"),
+        reply(gzip.compress(b"12345"), "Content-Encoding: gzip"),
+        reply(b"12345", "Upgrade: h2c"),
+        reply(b"12345", "Content-Range: bytes 0-4/5", status="206 Partial"),
+        b"HTTP/1.1 204 No\r\nContent-Length: 5\r\n\r\n",
+        b"HTTP/1.1 304 No\r\nContent-Length: 5\r\n\r\n",
+    ],
+)
+def test_each_framing_is_understood_alike(server: Scripted, whole: bytes) -> None:
+    """At once: nobody waits for bytes that do not come."""
+    server.pieces = [whole]
+    with clients(server.wire.url) as both:
+        begun = time.monotonic()
+        seen = [outcome(client, f"{server.wire.url}/f", 5) for client in both]
+        assert time.monotonic() - begun < 2
+    assert seen[0] == seen[1]
+
+
+def test_a_server_that_says_that_it_closes_is_believed(server: Scripted) -> None:
+    """Though it is slow to do it."""
+    server.pieces = [reply(b"12345", "Connection: close")]
     with clients(server.wire.url) as (warm, _):
         assert outcome(warm, f"{server.wire.url}/f", 5)[-1] == b"12345"
         assert outcome(warm, f"{server.wire.url}/mark", len(MARK))[-1] == MARK

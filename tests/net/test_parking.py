@@ -14,6 +14,7 @@ from fetcher.errors import SourceError
 from fetcher.net.http import HttpClient
 from fetcher.net.parking import Connection, ParkingLot, Route
 from tests.net.proxy import Proxy
+from tests.net.test_body import chunked
 from tests.net.wire import CUT, RESET, Piece, Wire, reply, trusting
 
 DATA = random.Random(3).randbytes(256 * 5000)
@@ -156,6 +157,31 @@ def test_bytes_after_a_reply_that_the_library_read_end_its_connection(client: Ht
     server = start(lambda head: [reply(b'"right"') + reply(b'"wrong"')])
     assert [client.get_json(f"{server.url}/x") for _ in range(4)] == ["right"] * 4
     assert server.connections == 4
+
+
+def test_bytes_after_a_chunked_reply_end_its_connection(client: HttpClient, start: Start) -> None:
+    """Its end stands in its bytes, not in its head."""
+    server = start(lambda head: [chunked(b'"right"') + reply(b'"wrong"')])
+    assert [client.get_json(f"{server.url}/x") for _ in range(4)] == ["right"] * 4
+    assert server.connections == 4
+
+
+def test_a_chunked_reply_alone_keeps_its_connection(client: HttpClient, start: Start) -> None:
+    """Hubs answer listings like that."""
+    text = b'"' + b"x" * 200_000 + b'"'
+    server = start(lambda head: [chunked(text)])
+    assert [client.get(f"{server.url}/x").content for _ in range(4)] == [text] * 4
+    assert server.connections == 1
+
+
+def test_a_large_body_that_is_closed_in_the_middle_never_parks(client: HttpClient, start: Start) -> None:
+    """When its bytes come from the socket itself already."""
+    data = DATA * 3
+    server = start(lambda head: [reply(data)])
+    for _ in range(3):
+        with client.open_range(f"{server.url}/f", start=0, stop=len(data), size=len(data)) as body:
+            assert body.readinto(memoryview(bytearray(1 << 20))) == 1 << 20
+    assert server.connections == 3
 
 
 def test_a_request_that_dies_unheard_is_sent_once_more(client: HttpClient, start: Start) -> None:
