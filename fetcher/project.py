@@ -7,9 +7,9 @@ Promises (tests/test_project.py):
 
 import os
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from fetcher.core.interfaces import Events, FetchRequest, NoEvents
 from fetcher.core.lock import Lock, LockedModel, Staleness, staleness
 from fetcher.core.lockdiff import ModelChange, compare_locks
 from fetcher.core.manifest import Manifest
+from fetcher.core.paths import ModelName
 from fetcher.core.plan import Plan, Wanted, wanted_files
 from fetcher.core.retry import RetrySchedule
 from fetcher.disk.atomic import write_atomic
@@ -50,10 +51,15 @@ class LockChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """The disk beside the lock: what a sync starts from."""
+    """The disk beside the lock: what a sync starts from.
+
+    Attributes:
+        homes: Every file of the lock with its model, also of models that are not in question.
+    """
 
     wanted: tuple[Wanted, ...]
     models: Mapping[str, LockedModel]
+    homes: tuple[tuple[Wanted, LockedModel], ...]
     scan: Scan
     plan: Plan
 
@@ -201,7 +207,7 @@ class Project:
         before = known.lock if known else Lock()
         with closing(self._catalog()) as catalog:
             after = resolve(self.manifest, before, catalog, upgrade=upgrade, events=self.events)
-        wanted_files(after.models.values(), self._targets(after))
+        wanted_files(after.models.values(), self._targets(after), reserved=self._own_spots())
         text = write_lock(after, known)
         differs = known is None or text != _read(self.lock_path)
         return LockChange(lock=after, text=text, changes=tuple(compare_locks(before, after)), differs=differs)
@@ -214,21 +220,29 @@ class Project:
 
     def survey(self, lock: Lock, choice: Choice = EVERYTHING) -> Survey:
         """Look at the disk and plan; trusts the index where it can be trusted."""
-        models, wanted = self._wanted(lock, choice)
-        place = self._workplace()
-        scan = place.look(wanted, models=self._leftover_scope(choice, models))
-        return Survey(wanted=tuple(wanted), models=models, scan=scan, plan=place.plan(wanted, scan.local))
+        return self._survey(lock, choice, self._workplace().look)
 
     def verify(self, lock: Lock, choice: Choice = EVERYTHING) -> Survey:
         """Look at the disk with every file hashed, and remember what was found."""
-        models, wanted = self._wanted(lock, choice)
-        place = self._workplace()
-        scan = place.look_closely(wanted, models=self._leftover_scope(choice, models))
-        plan = place.plan(wanted, scan.local)
+        survey = self._survey(lock, choice, self._workplace().look_closely)
         if self.state.exists():
-            with suppress(DiskError):  # proving needs no write; what was found out is a help for later only
-                place.remember(scan, plan)
-        return Survey(wanted=tuple(wanted), models=models, scan=scan, plan=plan)
+            self.remember(survey)
+        return survey
+
+    def _survey(self, lock: Lock, choice: Choice, look: Callable[..., Scan]) -> Survey:
+        everything = wanted_files(lock.models.values(), self._targets(lock), reserved=self._own_spots())
+        names = self._chosen(lock, choice)
+        wanted = tuple(item for item in everything if item.model in names)
+        elsewhere = {item.spot for item in everything if item.model not in names}
+        scan = look(wanted, models=None if choice.is_everything() else names, elsewhere=elsewhere)
+        models: dict[str, LockedModel] = {name: model for name, model in lock.models.items() if name in names}
+        return Survey(
+            wanted=wanted,
+            models=models,
+            homes=tuple((item, lock.models[ModelName(item.model)]) for item in everything),
+            scan=scan,
+            plan=self._workplace().plan(wanted, scan.local),
+        )
 
     def forced(self, survey: Survey) -> Survey:
         """The survey whose plan moves aside what is in the way."""
@@ -236,14 +250,19 @@ class Project:
 
     def with_plan(self, survey: Survey, plan: Plan) -> Survey:
         """The same survey with another plan."""
-        return Survey(wanted=survey.wanted, models=survey.models, scan=survey.scan, plan=plan)
+        return replace(survey, plan=plan)
 
     def remember(self, survey: Survey) -> None:
-        """Save what the look found out, so that it need not be hashed again; a disk that refuses is fine."""
-        with suppress(DiskError):
-            if survey.wanted:
-                make_state_folder(self.state)
-            self._workplace().remember(survey.scan, survey.plan)
+        """Save what the look found out, so that it need not be hashed again.
+
+        A help for later runs only: where the disk refuses, or another fetcher is at work, nothing is saved.
+        """
+        if not (survey.wanted or self.state.exists()):
+            return
+        with suppress(DiskError, BusyError):
+            make_state_folder(self.state)
+            with claim(self.state / "claim", wait_s=0, what=self.root.name):
+                self._workplace().remember(survey.scan, survey.plan)
 
     def prove_stored(self, survey: Survey) -> Survey:
         """Prove the objects that would be placed; the plan fetches those that are damaged."""
@@ -259,7 +278,9 @@ class Project:
         with closing(self._catalog()) as catalog:
 
             def request(wanted: Wanted) -> FetchRequest:
-                return fetch_request(wanted, survey.models[wanted.model], catalog.candidates)
+                homes = [home for home in survey.homes if home[0].sha256 == wanted.sha256]
+                homes.sort(key=lambda home: home[0] is not wanted)
+                return fetch_request(wanted, homes, catalog.candidates)
 
             return self._workplace().carry_out(survey.plan, survey.scan, self._fetch, request)
 
@@ -289,7 +310,8 @@ class Project:
         """Where a model's files are, or one of them.
 
         Raises:
-            ConfigError: models.toml has no such model, or the lock no such file.
+            ConfigError: The lock has no such model or no such file.
+            DifferenceError: The model is not locked yet, or not all of it is there.
         """
         lock = self.frozen_lock()
         model = lock.models.get(name)  # type: ignore[call-overload]
@@ -301,6 +323,13 @@ class Project:
             raise unknown_models([name], lock.models)
         folder = self.root / self._targets(lock)[name]
         if file is None:
+            missing = [item.path for item in model.files if not os.path.lexists(folder / item.path)]
+            if missing:
+                raise DifferenceError(
+                    f"{len(missing)} of {len(model.files)} files of {name} are not there yet.",
+                    facts=[f"missing: {path}" for path in missing[:5]],
+                    fix=f"run `fetcher sync {name}`",
+                )
             return folder
         if file not in {item.path for item in model.files}:
             raise ConfigError(
@@ -322,12 +351,6 @@ class Project:
         )
         outcomes = run_transfer(jobs, settings=settings, events=self.events, stop=self.stop)
         return {outcome.request.sha256: outcome.error for outcome in outcomes if outcome.error}
-
-    def _wanted(self, lock: Lock, choice: Choice) -> tuple[dict[str, LockedModel], list[Wanted]]:
-        everything = wanted_files(lock.models.values(), self._targets(lock))
-        names = self._chosen(lock, choice)
-        models: dict[str, LockedModel] = {name: model for name, model in lock.models.items() if name in names}
-        return models, [wanted for wanted in everything if wanted.model in names]
 
     def _chosen(self, lock: Lock, choice: Choice) -> Collection[str]:
         unknown = [name for name in choice.names if name not in lock.models]
@@ -351,12 +374,20 @@ class Project:
             if (not choice.names or name in choice.names) and (not choice.groups or name in grouped)
         ]
 
-    def _leftover_scope(self, choice: Choice, models: Mapping[str, LockedModel]) -> Collection[str] | None:
-        return None if choice.is_everything() else list(models)
-
     def _targets(self, lock: Lock) -> dict[str, str]:
         specs = self.manifest.models
-        return {name: specs[name].target if name in specs else f"models/{name}" for name in lock.models}
+        targets = {name: specs[name].target if name in specs else f"models/{name}" for name in lock.models}
+        return {name: self._spot_of(target) for name, target in targets.items()}
+
+    def _spot_of(self, target: str) -> str:
+        """An absolute target below the project is the relative one, so that no file has two spots."""
+        if not os.path.isabs(target):
+            return target
+        path = Path(os.path.normpath(target))
+        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else path.as_posix()
+
+    def _own_spots(self) -> set[str]:
+        return {self.manifest_path.name, self.lock_path.name, ".gitignore", ".gitattributes"}
 
     def _staging(self) -> Staging:
         return Staging(root=self.root, state=self.state, store=Store(self.settings.store))

@@ -23,7 +23,7 @@ from fetcher.core.lock import Lock, LockedFile, LockedModel, PinnedSource, tree_
 from fetcher.core.manifest import Manifest, ModelSpec, SourceRef
 from fetcher.core.paths import ModelName
 from fetcher.core.selection import select
-from fetcher.errors import ConfigError, FetcherError, IntegrityError, NotFoundError, SourceError
+from fetcher.errors import ConfigError, FetcherError, IntegrityError, InterruptedRun, NotFoundError, SourceError
 
 _AT_ONCE = 8  # models; listings are small, hubs ask to be treated gently
 
@@ -64,17 +64,22 @@ def resolve(manifest: Manifest, previous: Lock, sources: Sources, *, upgrade: Up
     """
     _require_known(upgrade, manifest)
     names = sorted(manifest.models)
-    with ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="resolve") as pool:
+    pool = ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="resolve")
+    try:
         futures = {
             name: pool.submit(_pin, manifest.models[name], previous.models.get(name), sources, upgrade, events)
             for name in names
         }
         return Lock(models={name: _result(name, futures[name]) for name in names})
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # a Ctrl-C must not wait for a hub that is silent
 
 
 def _result(name: ModelName, future: Future[LockedModel]) -> LockedModel:
     try:
         return future.result()
+    except InterruptedRun:
+        raise
     except FetcherError as error:
         if not error.what.startswith(f"{name}:"):
             error.what = f"{name}: {error.what}"
@@ -180,4 +185,4 @@ def unknown_models(names: Sequence[str], known: Mapping[ModelName, object]) -> C
         near = closest(name, sorted(known))
         facts.append(f"unknown: {name}" + (f" (did you mean {', '.join(near)}?)" if near else ""))
     listed = ", ".join(sorted(known)) or "none"
-    return ConfigError("models.toml has no such model.", facts=facts, fix=f"name one of: {listed}")
+    return ConfigError("There is no such model.", facts=facts, fix=f"name one of: {listed}")

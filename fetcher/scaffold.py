@@ -69,11 +69,11 @@ def write_scaffold(folder: Path, *, manifest: str) -> Scaffold:
 
 def _add_lines(path: Path, lines: tuple[str, ...]) -> bool:
     with disk_errors(path):
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-        missing = [line for line in lines if line not in text.splitlines()]
+        there = path.read_bytes() if path.exists() else b""  # in whatever encoding
+        missing = [line for line in lines if line.encode() not in there.splitlines()]
         if not missing:
             return False
-        begin = "" if not text or text.endswith("\n") else "\n"
-        with path.open("a", encoding="utf-8", newline="\n") as file:
-            file.write(begin + "".join(f"{line}\n" for line in missing))
+        begin = "" if not there or there.endswith(b"\n") else "\n"
+        with path.open("ab") as file:
+            file.write((begin + "".join(f"{line}\n" for line in missing)).encode())
     return True

@@ -66,7 +66,7 @@ class Settings:
         """
         store = environment.get("FETCHER_STORE") or platformdirs.user_cache_dir("fetcher", appauthor=False)
         return cls(
-            store=Path(store).expanduser().absolute(),
+            store=_folder("FETCHER_STORE", store),
             environment=environment,
             home=Path.home(),
             jobs=flags.jobs or _read(environment, "FETCHER_JOBS", _count, _JOBS),
@@ -77,6 +77,15 @@ class Settings:
             retries=_read(environment, "FETCHER_RETRIES", _count, _RETRIES),
             limit_rate=_limit_rate(environment, flags),
         )
+
+
+def _folder(name: str, text: str) -> Path:
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError:
+        raise ConfigError(
+            f"{name}: there is no such user in {text[:80]!r}.", fix=f"correct {name} or unset it"
+        ) from None
 
 
 def _limit_rate(environment: Mapping[str, str], flags: Flags) -> int | None:

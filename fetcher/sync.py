@@ -12,7 +12,7 @@ Promises (tests/test_sync.py):
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,15 +71,19 @@ class Workplace:
         self._stop = stop
         self._index = Index(state / index)
 
-    def look(self, wanted: Sequence[Wanted], *, models: Iterable[str] | None) -> Scan:
+    def look(self, wanted: Sequence[Wanted], *, models: Iterable[str] | None, elsewhere: Collection[str]) -> Scan:
         """Look at the disk, trusting the index where it can be trusted."""
         rows = self._index.rows()
-        return Scanner(root=self._root, rows=rows, trusted=rows, events=self._events).scan(wanted, models=models)
+        return self._scanner(rows, trusted=rows).scan(wanted, models=models, elsewhere=elsewhere)
 
-    def look_closely(self, wanted: Sequence[Wanted], *, models: Iterable[str] | None) -> Scan:
+    def look_closely(
+        self, wanted: Sequence[Wanted], *, models: Iterable[str] | None, elsewhere: Collection[str]
+    ) -> Scan:
         """Look at the disk and hash every file."""
-        rows = self._index.rows()
-        return Scanner(root=self._root, rows=rows, trusted={}, events=self._events).scan(wanted, models=models)
+        return self._scanner(self._index.rows(), trusted={}).scan(wanted, models=models, elsewhere=elsewhere)
+
+    def _scanner(self, rows: Mapping[str, Row], *, trusted: Mapping[str, Row]) -> Scanner:
+        return Scanner(root=self._root, rows=rows, trusted=trusted, events=self._events, intents=self._index.intents())
 
     def plan(self, wanted: Sequence[Wanted], local: LocalState) -> Plan:
         """What would have to be done."""
@@ -99,10 +103,12 @@ class Workplace:
     def remember(self, scan: Scan, plan: Plan) -> None:
         """Save what a look has found out, if that is more than the index knew.
 
-        What was edited since and is no longer wanted is the user's from here on.
+        What was edited since and is no longer wanted is the user's from here on.  To be
+        called under the project's claim; if the index has changed since the look, what
+        the look found out is old and is not saved.
         """
         rows = rows_after(scan.rows, [], (item.spot for item in plan.left))
-        if rows != self._index.rows():
+        if rows != scan.before and self._index.rows() == scan.before:
             self._save(rows, self._index.folders())
 
     def carry_out(self, plan: Plan, scan: Scan, fetch: Fetch, requests: Callable[[Wanted], FetchRequest]) -> Report:
@@ -112,79 +118,114 @@ class Workplace:
             fetch: Gets the bytes; returns what could not be had.
             requests: Where a wanted file can be had.
         """
-        failed = fetch([(requests(wanted), wanted) for wanted in plan.fetch]) if plan.fetch else {}
-        lost = {wanted.model: failed[wanted.sha256] for wanted in plan.place if wanted.sha256 in failed}
+        work = _Work(plan=plan, scan=scan)
         placer = Placer(root=self._root, trash=self._state / "trash", folders=self._index.folders())
-        placed: list[Row] = []
-        removed: list[str] = []
         try:
-            aside = {spot: placer.move_aside(spot) for spot in self._asides(plan, lost)}
-            done = self._place(plan, scan, placer, placed, lost, aside)
-            left = self._remove(plan, scan, placer, removed)
-        except BaseException:
+            if plan.fetch:
+                work.failed = fetch([(requests(wanted), wanted) for wanted in plan.fetch])
+            self._announce(work, placer)
+            self._move_aside(work, placer)
+            self._place(work, placer)
+            self._remove(work, placer)
+        except BaseException as error:
+            if isinstance(error, FetcherError):
+                error.facts = (*error.facts, *(f"moved aside: {spot} -> {kept}" for spot, kept in work.aside.items()))
             with contextlib.suppress(DiskError):  # the first error is the one to tell
-                self._conclude(plan, scan, placer, placed, removed)
+                self._conclude(work, placer)
             raise
-        self._conclude(plan, scan, placer, placed, removed)
-        self._staging.release(done)
-        return Report(
-            kept=len(plan.keep),
-            placed=tuple(done),
-            fetched=tuple(wanted for wanted in plan.fetch if wanted.sha256 not in failed),
-            removed=tuple(removed),
-            left={**left, **{item.spot: item.reason for item in plan.left}},
-            moved_aside=aside,
-            failures=dict(sorted(lost.items())),
-        )
+        self._conclude(work, placer)
+        self._staging.release([*work.done, *plan.keep])
+        return work.report()
 
-    def _conclude(self, plan: Plan, scan: Scan, placer: Placer, placed: Sequence[Row], removed: Sequence[str]) -> None:
-        """Make what was done durable and remember it."""
-        gone = (*removed, *(item.spot for item in plan.left))
-        try:
-            placer.flush()
-        finally:
-            self._save(rows_after(scan.rows, placed, gone), placer.folders)
+    def _announce(self, work: "_Work", placer: Placer) -> None:
+        """Say in the index what is about to be written: a kill must not make it the user's."""
+        intents = {wanted.spot: str(wanted.sha256) for wanted in work.to_place()}
+        if intents:
+            make_state_folder(self._state)
+            self._index.announce(intents, placer.folders)
 
-    def _asides(self, plan: Plan, lost: Mapping[str, FetcherError]) -> list[str]:
+    def _move_aside(self, work: "_Work", placer: Placer) -> None:
         """Obstacles of models that will be placed, in the plan's order."""
-        spots = [wanted.spot for wanted in plan.place if wanted.model not in lost]
-        return [o for o in plan.aside if any(spot == o or spot.startswith(f"{o}/") for spot in spots)]
+        spots = [wanted.spot for wanted in work.to_place()]
+        for obstacle in work.plan.aside:
+            if any(_is_below_any(spot, [obstacle]) for spot in spots):
+                work.aside[obstacle] = placer.move_aside(obstacle)
 
-    def _place(
-        self,
-        plan: Plan,
-        scan: Scan,
-        placer: Placer,
-        placed: list[Row],
-        lost: Mapping[str, FetcherError],
-        aside: Mapping[str, Path],
-    ) -> list[Wanted]:
-        done: list[Wanted] = []
-        for wanted in plan.place:
-            if wanted.model in lost:
-                continue
+    def _place(self, work: "_Work", placer: Placer) -> None:
+        for wanted in work.to_place():
             if self._stop.is_set():
                 raise InterruptedRun(
                     "Interrupted; what was received is kept.",
-                    facts=[f"placed: {len(done)} of {len(plan.place)} files"],
+                    facts=[f"placed: {len(work.done)} of {len(work.plan.place)} files"],
                 )
-            known = None if wanted.spot in aside else scan.rows.get(wanted.spot)
-            placed.append(placer.place(wanted, self._staging.object_path(wanted), known))
-            done.append(wanted)
-        return done
+            known = None if wanted.spot in work.aside else work.scan.rows.get(wanted.spot)
+            work.placed.append(placer.place(wanted, self._staging.object_path(wanted), known))
+            work.done.append(wanted)
 
-    def _remove(self, plan: Plan, scan: Scan, placer: Placer, removed: list[str]) -> dict[str, str]:
-        left: dict[str, str] = {}
-        for leftover in plan.remove:
-            if placer.remove(leftover, scan.rows[leftover.spot]):
-                removed.append(leftover.spot)
+    def _remove(self, work: "_Work", placer: Placer) -> None:
+        """Nothing of a model is removed before all of it is placed."""
+        lost = work.lost()
+        for leftover in work.plan.remove:
+            if leftover.model in lost or _is_below_any(leftover.spot, work.aside):
+                continue
+            if placer.remove(leftover, work.scan.rows[leftover.spot]):
+                work.removed.append(leftover.spot)
             else:
-                left[leftover.spot] = "changed while fetcher was at work"
-        return left
+                work.left[leftover.spot] = "changed while fetcher was at work"
+
+    def _conclude(self, work: "_Work", placer: Placer) -> None:
+        """Make what was done durable and remember it."""
+        gone = (*work.removed, *(item.spot for item in work.plan.left), *_rows_below(work.scan.rows, work.aside))
+        try:
+            placer.flush()
+        finally:
+            self._save(rows_after(work.scan.rows, work.placed, gone), placer.folders)
 
     def _save(self, rows: Mapping[str, Row], folders: Iterable[str]) -> None:
         make_state_folder(self._state)
         self._index.save(rows, folders)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Work:
+    """What a sync has done so far."""
+
+    plan: Plan
+    scan: Scan
+    failed: Mapping[Sha256, FetcherError] = field(default_factory=dict)
+    placed: list[Row] = field(default_factory=list)
+    done: list[Wanted] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    left: dict[str, str] = field(default_factory=dict)
+    aside: dict[str, Path] = field(default_factory=dict)
+
+    def lost(self) -> dict[str, FetcherError]:
+        """Models that lack a file, and why."""
+        return {wanted.model: self.failed[wanted.sha256] for wanted in self.plan.place if wanted.sha256 in self.failed}
+
+    def to_place(self) -> list[Wanted]:
+        """Files of the models of which everything is here."""
+        lost = self.lost()
+        return [wanted for wanted in self.plan.place if wanted.model not in lost]
+
+    def report(self) -> Report:
+        return Report(
+            kept=len(self.plan.keep),
+            placed=tuple(self.done),
+            fetched=tuple(wanted for wanted in self.plan.fetch if wanted.sha256 not in self.failed),
+            removed=tuple(self.removed),
+            left={**self.left, **{item.spot: item.reason for item in self.plan.left}},
+            moved_aside=self.aside,
+            failures=dict(sorted(self.lost().items())),
+        )
+
+
+def _is_below_any(spot: str, folders: Iterable[str]) -> bool:
+    return any(spot == folder or spot.startswith(f"{folder}/") for folder in folders)
+
+
+def _rows_below(rows: Iterable[str], folders: Collection[str]) -> list[str]:
+    return [spot for spot in rows if _is_below_any(spot, folders)] if folders else []
 
 
 def make_state_folder(state: Path) -> None:
@@ -197,20 +238,20 @@ def make_state_folder(state: Path) -> None:
 
 
 def fetch_request(
-    wanted: Wanted, model: LockedModel, candidates: Callable[[SourceRef], tuple[Source, ...]]
+    wanted: Wanted,
+    homes: Iterable[tuple[Wanted, LockedModel]],
+    candidates: Callable[[SourceRef], tuple[Source, ...]],
 ) -> FetchRequest:
-    """The places where a wanted file can be had: its source and mirrors, then its fallbacks."""
-    homes = [(model.source, model.commit), *((pin.source, pin.commit) for pin in model.fallback)]
-    return FetchRequest(
-        label=wanted.label,
-        sha256=wanted.sha256,
-        size=wanted.size,
-        candidates=tuple(
-            Candidate(
-                source=source,
-                address=RemoteAddress(ref=ref, commit=commit, path=wanted.path, size=wanted.size, sha256=wanted.sha256),
-            )
-            for ref, commit in homes
-            for source in candidates(ref)
-        ),
-    )
+    """The places where a digest can be had.
+
+    Args:
+        homes: Every file with this digest and its model, the wanted one first; each
+            model's source and mirrors come before its fallbacks.
+    """
+    places: dict[tuple[str, str, str], Candidate] = {}
+    for item, model in homes:
+        for ref, commit in [(model.source, model.commit), *((pin.source, pin.commit) for pin in model.fallback)]:
+            for number, source in enumerate(candidates(ref)):
+                address = RemoteAddress(ref=ref, commit=commit, path=item.path, size=wanted.size, sha256=wanted.sha256)
+                places.setdefault((f"{ref} {number}", commit, item.path), Candidate(source=source, address=address))
+    return FetchRequest(label=wanted.label, sha256=wanted.sha256, size=wanted.size, candidates=tuple(places.values()))

@@ -239,5 +239,5 @@ def test_upgrading_an_unknown_model_names_the_closest() -> None:
     with pytest.raises(ConfigError) as caught:
         _resolve(_spec("gpt2"), _hub(), upgrade=Upgrade(names=frozenset({"gtp2"})))
     assert str(caught.value) == (
-        "models.toml has no such model.\n  unknown: gtp2 (did you mean gpt2?)\n  fix: name one of: gpt2"
+        "There is no such model.\n  unknown: gtp2 (did you mean gpt2?)\n  fix: name one of: gpt2"
     )

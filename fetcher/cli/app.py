@@ -11,7 +11,7 @@ import typer
 
 from fetcher.cli import interrupt, locking, looking, render, starting, syncing
 from fetcher.cli.common import Directory, ManifestName, Quiet, Verbose, remember_common
-from fetcher.errors import ConfigError, DiskError, FetcherError
+from fetcher.errors import ConfigError, DiskError, FetcherError, InterruptedRun
 
 _EPILOG = (
     "Exit codes: 0 done, 1 a check found a difference, 2 usage, 3 partial, 4 integrity, 5 unreachable, "
@@ -63,6 +63,10 @@ def run() -> None:
     try:
         _require_locale()
         _call()
+    except InterruptedRun as error:
+        render.error(error)
+        sys.stdout.flush()
+        os._exit(error.exit_code)  # threads that still wait for a silent server must not hold it up
     except FetcherError as error:
         render.error(error)
         sys.exit(error.exit_code)

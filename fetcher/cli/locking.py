@@ -50,10 +50,11 @@ def lock(
 
 def _check(project: Project, *, json: bool) -> None:
     found = project.staleness()
+    fresh = not found and project.lock_text() is not None
     if json:
         fields = [{"model": s.model, "field": s.field, "wanted": s.wanted, "locked": s.locked} for s in found]
-        render.document({"fresh": not found, "stale": fields})
-    if not found:
+        render.document({"fresh": fresh, "stale": fields})
+    if fresh:
         render.say(f"{project.lock_path.name} is what {project.manifest_path.name} asks for.")
         return
     if json:

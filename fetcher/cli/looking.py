@@ -1,5 +1,6 @@
 """`fetcher status`, `verify` and `path`: commands that only look."""
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated
@@ -89,7 +90,7 @@ def path(
     """Print where a model's files are, for scripts.  Exits 1 if they are not there yet."""
     project = open_project(remember_common(ctx, directory, manifest, quiet, verbose, json=json))
     found = project.path(name, file)
-    if not found.exists():
+    if not os.path.lexists(found):
         raise DifferenceError(f"{found} is not there yet.", fix=f"run `fetcher sync {name}`")
     if json:
         render.document({"path": str(found)})

@@ -139,7 +139,8 @@ def plan(found: Plan) -> None:
     listed((f"blocked {b.obstacle}  {b.reason}" for b in found.blocked), indent="")
     say(
         f"{count_text(len(found.fetch), 'file')} to fetch ({size_text(found.fetch_size)}), "
-        f"{len(found.place)} to place, {len(found.remove)} to remove, {len(found.blocked)} blocked, {len(found.keep)} right already"
+        f"{len(found.place)} to place, {len(found.remove)} to remove, "
+        f"{len(found.blocked)} blocked, {len(found.keep)} right already"
     )
 
 

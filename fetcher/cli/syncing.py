@@ -162,7 +162,11 @@ def _conclude(failures: Mapping[str, FetcherError], *, keep_going: bool) -> None
     if failures:
         raise PartialError(
             f"{count_text(len(failures), 'model')} failed; the others are done.",
-            facts=[f"{name}: {error.what}" for name, error in sorted(failures.items())],
+            facts=[
+                line
+                for name, error in sorted(failures.items())
+                for line in (f"{name}: {error.what}", *(f"  {fact}" for fact in error.facts[:5]))
+            ],
             fix="mend the causes and run `fetcher sync` again; what was received is kept",
         )
 

@@ -14,15 +14,20 @@ from collections.abc import Iterable
 from typing import Self
 
 MAX_PATH_BYTES = 1024  # macOS PATH_MAX; Linux allows 4096 for the whole path
+MAX_DEPTH = 64  # folders; no model is deeper than 10, and a listing of deep paths would cost much memory
 MAX_PART_BYTES = 255  # NAME_MAX of ext4, xfs, btrfs, APFS, NTFS
 
 _PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_ -]*\Z")
-_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\\\u2028\u2029\ud800-\udfff]")
+_FORBIDDEN = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\\\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\u3164\ufeff\ud800-\udfff]"
+)
 _DRIVE = re.compile(r"[A-Za-z]:")
 _RESERVED = re.compile(
-    r"(?:con|prn|aux|nul|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3]|conin\$|conout\$)(?:\..*)?\Z",
+    r"(?:con|prn|aux|nul|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3]|conin\$|conout\$)(?: *\..*)?\Z",
     re.IGNORECASE,
 )
+_IGNORABLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")  # HFS+ leaves them out of names
+_OWN_FOLDERS = frozenset({".git", "git~1", ".fetcher"})  # git~1: the short name of .git on NTFS
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 
 
@@ -62,6 +67,8 @@ def _why_unsafe(text: str) -> str | None:
         return "it starts with a drive letter"
     if len(text.encode("utf-8")) > MAX_PATH_BYTES:
         return f"it is longer than {MAX_PATH_BYTES} bytes"
+    if text.count("/") > MAX_DEPTH:
+        return f"it is more than {MAX_DEPTH} folders deep"
     for part in text.split("/"):
         if _PLAIN.match(part) and len(part) > 6 and len(part) <= MAX_PART_BYTES and part[-1] != " ":
             continue  # longer than any reserved name, nothing special in it
@@ -78,6 +85,8 @@ def _why_part_unsafe(part: str) -> str | None:
         return "a part ends with a dot or a space"
     if ":" in part:
         return "a part holds a colon"
+    if _IGNORABLE.sub("", part).casefold() in _OWN_FOLDERS:
+        return f"{part!r} is a folder of git or of fetcher"
     if _RESERVED.match(part):
         return f"{part!r} is a reserved name on Windows"
     if len(part.encode("utf-8")) > MAX_PART_BYTES:

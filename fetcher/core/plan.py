@@ -17,7 +17,7 @@ from enum import Enum
 from fetcher.core.digest import Sha256
 from fetcher.core.lock import LockedModel
 from fetcher.core.paths import RepoPath, fold, refuse_twins
-from fetcher.errors import BlockedError, ConfigError, OfflineError
+from fetcher.errors import BlockedError, ConfigError, IntegrityError, OfflineError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +136,8 @@ class Plan:
             fetch=tuple(wanted for wanted in self.fetch if wanted.sha256 in needed),
             place=place,
             blocked=tuple(blocked for blocked in self.blocked if blocked.wanted.model not in names),
+            aside=tuple(spot for spot in self.aside if any(_is_at_or_below(w.spot, spot) for w in place)),
+            remove=tuple(item for item in self.remove if item.model not in names),
         )
 
     def blocked_models(self) -> dict[str, BlockedError]:
@@ -171,15 +173,19 @@ class Plan:
         )
 
 
-def wanted_files(models: Iterable[LockedModel], targets: Mapping[str, str]) -> list[Wanted]:
+def wanted_files(
+    models: Iterable[LockedModel], targets: Mapping[str, str], *, reserved: Collection[str] = ()
+) -> list[Wanted]:
     """Every file of the models with the spot where it belongs.
 
     Args:
         models: From the lock.
         targets: NAME to target folder, with `/`; relative to the project, or absolute.
+        reserved: Spots of the project's own files, which no model may have.
 
     Raises:
-        ConfigError: Two models own the same file.
+        ConfigError: Two models own the same file, or one wants a file of the project itself.
+        IntegrityError: One digest has two sizes.
     """
     found: list[Wanted] = []
     for model in models:
@@ -189,6 +195,8 @@ def wanted_files(models: Iterable[LockedModel], targets: Mapping[str, str]) -> l
             Wanted(model=model.name, path=file.path, spot=f"{base}{file.path}", sha256=file.sha256, size=file.size)
             for file in model.files
         )
+    _refuse_two_sizes(found)
+    _refuse_reserved_spots(found, reserved)
     _refuse_shared_spots(found)
     return found
 
@@ -226,6 +234,10 @@ def make_plan(wanted: Iterable[Wanted], local: LocalState, stored: Collection[Sh
     )
 
 
+def _is_at_or_below(spot: str, obstacle: str) -> bool:
+    return spot == obstacle or spot.startswith(f"{obstacle}/")
+
+
 def force(plan: Plan, stored: Collection[Sha256]) -> Plan:
     """The plan that moves everything in the way into the trash and goes on."""
     place = (*plan.place, *(blocked.wanted for blocked in plan.blocked))
@@ -254,6 +266,29 @@ def _missing(place: Iterable[Wanted], stored: Collection[Sha256]) -> tuple[Wante
         if item.sha256 not in stored:
             first.setdefault(item.sha256, item)
     return tuple(first.values())
+
+
+def _refuse_two_sizes(wanted: list[Wanted]) -> None:
+    sizes: dict[Sha256, Wanted] = {}
+    for item in wanted:
+        first = sizes.setdefault(item.sha256, item)
+        if first.size != item.size:
+            raise IntegrityError(
+                "One sha256 is listed with two sizes.",
+                facts=[f"{each.label}: {each.size} bytes" for each in (first, item)],
+                fix="report it to the source, and leave the model out meanwhile",
+            )
+
+
+def _refuse_reserved_spots(wanted: list[Wanted], reserved: Collection[str]) -> None:
+    own = {fold(spot) for spot in reserved}
+    taken = [item for item in wanted if fold(item.spot) in own]
+    if taken:
+        raise ConfigError(
+            "A model would replace a file of the project itself.",
+            facts=[f"{item.label}: {item.spot}" for item in taken[:10]],
+            fix="give the model a `target` of its own, or exclude the file, in models.toml",
+        )
 
 
 def _refuse_shared_spots(wanted: list[Wanted]) -> None:

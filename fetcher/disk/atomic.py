@@ -61,7 +61,8 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 def temporary_name(name: str) -> str:
     """A name for the same folder that no other writer uses; hidden, and known as fetcher's."""
-    return f".{name[:100]}.fetcher-{os.getpid()}-{secrets.token_hex(4)}"
+    short = name.encode()[:100].decode(errors="ignore")
+    return f".{short}.fetcher-{os.getpid()}-{secrets.token_hex(4)}"
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int | None = None) -> None:
@@ -109,12 +110,18 @@ def sync_folder(path: Path) -> None:
         return
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems have no such call
-            raise
+        sync_descriptor(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_descriptor(folder: int) -> None:
+    """Make the names in an open folder durable, where its file system has such a call."""
+    try:
+        os.fsync(folder)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems have not
+            raise
 
 
 def make_folder(path: Path) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from fetcher.disk.atomic import sync_descriptor
+
 _BY_DESCRIPTOR = {os.open, os.mkdir, os.rename, os.unlink, os.link, os.stat, os.rmdir} <= os.supports_dir_fd
 _DIRECTORY = getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | os.O_RDONLY
 
@@ -110,7 +112,7 @@ class Folder:
     def flush(self) -> None:
         """Make the names in this directory durable (no-op where that cannot be asked for)."""
         if self._descriptor is not None:
-            os.fsync(self._descriptor)
+            sync_descriptor(self._descriptor)
 
     def close(self) -> None:
         """Release the descriptor."""

@@ -31,6 +31,7 @@ CREATE TABLE IF NOT EXISTS files (
     wrote INTEGER NOT NULL, damaged INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS folders (spot TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS intents (spot TEXT PRIMARY KEY, sha256 TEXT NOT NULL) WITHOUT ROWID;
 """
 
 
@@ -84,21 +85,39 @@ class Index:
         """Spots of the folders that fetcher made."""
         return {str(values[0]) for values in self._read("SELECT spot FROM folders")}
 
+    def intents(self) -> dict[str, str]:
+        """Spots that a run was about to write, with the sha256, and did not live to tell."""
+        return {str(spot): str(sha256) for spot, sha256 in self._read("SELECT spot, sha256 FROM intents")}
+
+    def announce(self, intents: Mapping[str, str], folders: Iterable[str]) -> None:
+        """Say what is about to be written, so that a kill does not make it the user's; `save` forgets it.
+
+        Raises:
+            DiskError: It cannot be written.
+        """
+        self._save(self.rows(), folders, intents)
+
     def save(self, rows: Mapping[str, Row], folders: Iterable[str]) -> None:
         """Replace the content of the index, in one transaction.
 
         Raises:
             DiskError: It cannot be written.
         """
+        self._save(rows, folders, {})
+
+    def _save(self, rows: Mapping[str, Row], folders: Iterable[str], intents: Mapping[str, str]) -> None:
         try:
-            self._write(rows, folders)
+            self._write(rows, folders, intents)
         except sqlite3.OperationalError as error:
             raise self._refused(error) from None
         except sqlite3.DatabaseError as error:
             _log.warning("index %s cannot be written (%s); it is begun anew", self._path, error)
             with disk_errors(self._path):
                 self._path.unlink(missing_ok=True)
-            self._write(rows, folders)
+            try:
+                self._write(rows, folders, intents)
+            except sqlite3.OperationalError as second:
+                raise self._refused(second) from None
 
     def _refused(self, error: sqlite3.OperationalError) -> DiskError:
         return DiskError(
@@ -119,7 +138,7 @@ class Index:
             _log.warning("index %s cannot be read (%s); files are hashed again", self._path, error)
             return []
 
-    def _write(self, rows: Mapping[str, Row], folders: Iterable[str]) -> None:
+    def _write(self, rows: Mapping[str, Row], folders: Iterable[str], intents: Mapping[str, str]) -> None:
         with closing(sqlite3.connect(self._path, timeout=10, isolation_level=None)) as db:
             if db.execute("PRAGMA user_version").fetchone()[0] not in (0, _FORMAT):
                 raise sqlite3.DatabaseError("another format")
@@ -128,6 +147,8 @@ class Index:
                 db.execute(statement)
             db.execute("DELETE FROM files")
             db.execute("DELETE FROM folders")
+            db.execute("DELETE FROM intents")
+            db.executemany("INSERT INTO intents VALUES (?,?)", intents.items())
             db.executemany("INSERT INTO files VALUES (?,?,?,?,?,?,?,?,?)", map(_values, rows.values()))
             db.executemany("INSERT INTO folders VALUES (?)", ((spot,) for spot in sorted(set(folders))))
             db.execute(f"PRAGMA user_version = {_FORMAT}")

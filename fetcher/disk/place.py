@@ -92,7 +92,7 @@ class Placer:
         """Move whatever stands at a spot into the trash; returns where it is now."""
         path = self._root / spot
         with disk_errors(path):
-            with Folder.at(path.parent) as folder:
+            with self._parent(spot) as folder:
                 kept = self._trash / self._stamp / spot.lstrip("/").replace(":", "_")
                 kept.parent.mkdir(parents=True, exist_ok=True)
                 with Folder.at(kept.parent) as trash:
@@ -116,12 +116,15 @@ class Placer:
         """
         path = self._root / leftover.spot
         with disk_errors(path):
-            with Folder.at(path.parent) as folder:
-                found = folder.lstat(path.name)
-                if found is not None:
-                    if not stat.S_ISREG(found.st_mode) or not row.is_unchanged(found):
-                        return False
-                    folder.unlink(path.name)
+            try:
+                with self._parent(leftover.spot) as folder:
+                    found = folder.lstat(path.name)
+                    if found is not None:
+                        if not stat.S_ISREG(found.st_mode) or not row.is_unchanged(found):
+                            return False
+                        folder.unlink(path.name)
+            except (FileNotFoundError, NotADirectoryError):
+                return True  # its folder went, or became something else: the file is no longer there
             self._touched.add(path.parent)
             self._remove_empty(leftover.spot.rpartition("/")[0])
         return True
@@ -139,12 +142,21 @@ class Placer:
 
     def _remove_empty(self, spot: str) -> None:
         while spot and spot in self.folders:
-            path = self._root / spot
-            with Folder.at(path.parent) as folder:
-                if not folder.remove_child(path.name):
+            with self._parent(spot) as folder:
+                if not folder.remove_child(spot.rpartition("/")[2]):
                     return
             self.folders.discard(spot)
             spot = spot.rpartition("/")[0]
+
+    @contextlib.contextmanager
+    def _parent(self, spot: str) -> Iterator[Folder]:
+        """The folder of a spot; below the project, no symlink on the way is followed."""
+        if os.path.isabs(spot):
+            with Folder.at(Path(spot).parent) as folder:
+                yield folder
+            return
+        with walk_to(self._root, spot.split("/")[:-1], made=None) as folder:
+            yield folder
 
     def _spot(self, spot: str, path: str) -> Spot:
         if not os.path.isabs(spot):

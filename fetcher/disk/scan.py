@@ -15,7 +15,7 @@ Promises (tests/disk/test_scan.py):
 import os
 import stat
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,11 +37,13 @@ class Scan:
     Attributes:
         local: For the plan.
         rows: The index as it is to be after the look; rows of files that went are gone.
+        before: The index as it was.
         bad: Spots whose bytes are not the index's although size, time and inode are.
     """
 
     local: LocalState
     rows: dict[str, Row]
+    before: dict[str, Row]
     bad: tuple[str, ...]
 
 
@@ -59,21 +61,34 @@ class Scanner:
         rows: The index, for ownership.
         trusted: The rows whose content need not be hashed; empty for `verify`.
         events: Told about each hashing.
+        intents: What a killed run was about to write, by spot: such a file is fetcher's.
     """
 
-    def __init__(self, *, root: Path, rows: Mapping[str, Row], trusted: Mapping[str, Row], events: Events) -> None:
+    def __init__(
+        self,
+        *,
+        root: Path,
+        rows: Mapping[str, Row],
+        trusted: Mapping[str, Row],
+        events: Events,
+        intents: Mapping[str, str] | None = None,
+    ) -> None:
         self._root = root
+        self._intents = intents or {}
         self._rows = rows
         self._trusted = trusted
         self._events = events
         self._parents: dict[str, Look | None] = {}
 
-    def scan(self, wanted: Iterable[Wanted], *, models: Iterable[str] | None) -> Scan:
+    def scan(
+        self, wanted: Iterable[Wanted], *, models: Iterable[str] | None, elsewhere: Collection[str] = frozenset()
+    ) -> Scan:
         """Look at each wanted spot and at what fetcher wrote elsewhere.
 
         Args:
             wanted: The files of the lock that are in question.
             models: Names whose leftovers count; None for those of every model.
+            elsewhere: Spots that other models want: never leftovers.
         """
         items = list(wanted)
         with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
@@ -81,7 +96,11 @@ class Scanner:
         rows = {spot: row for spot, row in self._rows.items() if spot not in seen}
         rows.update((spot, found.row) for spot, found in seen.items() if found.row)
         names = None if models is None else set(models)
-        others = [row for row in rows.values() if row.spot not in seen and (names is None or row.model in names)]
+        others = [
+            row
+            for row in rows.values()
+            if row.spot not in seen and row.spot not in elsewhere and (names is None or row.model in names)
+        ]
         leftovers = []
         for row in others:
             with disk_errors(self._root / row.spot):
@@ -94,6 +113,7 @@ class Scanner:
         return Scan(
             local=LocalState(looks={spot: found.look for spot, found in seen.items()}, leftovers=tuple(leftovers)),
             rows=rows,
+            before=dict(self._rows),
             bad=tuple(spot for spot, found in seen.items() if found.row and found.row.damaged),
         )
 
@@ -117,7 +137,8 @@ class Scanner:
     def _look_at_file(self, wanted: Wanted, path: Path, found: os.stat_result) -> _Seen:
         row = self._rows.get(wanted.spot)
         if self._is_trusted(wanted.spot, found):
-            return _Seen(look=_judge(self._rows[wanted.spot], wanted.sha256), row=row)
+            known = self._rows[wanted.spot]
+            return _Seen(look=_judge(known, wanted.sha256), row=replace(known, model=wanted.model))
         known_size = row.size if row else None
         if found.st_size not in (wanted.size, known_size):
             return _Seen(look=_foreign(row, found), row=row)
@@ -128,6 +149,9 @@ class Scanner:
         except OSError as error:
             return _Seen(look=Look(state=State.FOREIGN, reason=f"cannot be read ({error.strerror})"), row=row)
         fresh = _row_of(wanted, found, sha256, looked_ns)
+        if self._intents.get(wanted.spot) == sha256:
+            fresh = replace(fresh, wrote=True)
+            return _Seen(look=_judge(fresh, wanted.sha256), row=fresh)
         if row is None:
             if sha256 == wanted.sha256:
                 return _Seen(look=Look(state=State.RIGHT), row=fresh)
@@ -161,11 +185,15 @@ class Scanner:
     def _obstacle_above(self, spot: str) -> Look | None:
         """The first parent of `spot`, from the top, that is no real directory."""
         parent = spot.rpartition("/")[0]
-        if not parent:
-            return None
-        if parent not in self._parents:
-            self._parents[parent] = self._obstacle_above(parent) or self._obstacle_at(parent)
-        return self._parents[parent]
+        unknown = []
+        while parent and parent not in self._parents:
+            unknown.append(parent)
+            parent = parent.rpartition("/")[0]
+        found = self._parents.get(parent)
+        for folder in reversed(unknown):
+            found = found or self._obstacle_at(folder)
+            self._parents[folder] = found
+        return found
 
     def _obstacle_at(self, spot: str) -> Look | None:
         try:

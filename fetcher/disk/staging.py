@@ -87,8 +87,21 @@ class Staging:
         device = _device(parent)
         if device == _device(self._shared.root):
             return self._shared
-        root = self._state if device == _device(self._state) else base / ".fetcher"
+        if device == _device(self._state):
+            root = self._state
+        else:
+            root = (base if _device(base) == device else _mount_point(parent)) / ".fetcher"
         return self._stores.setdefault(root, Store(root))
+
+
+def _mount_point(path: Path) -> Path:
+    """The highest folder above a path, or itself, on the same file system."""
+    device, highest = _device(path), path
+    for candidate in path.parents:
+        if _device(candidate) != device:
+            break
+        highest = candidate
+    return highest
 
 
 def _device(path: Path) -> int:

@@ -299,6 +299,9 @@ class HttpClient:
 def _read_whole(exchange: Exchange, feed: Feed, limit: int) -> Reply:
     """Read a reply of at most `limit` bytes."""
     host, path = host_of(exchange.url), urlsplit(exchange.url).path
+    if exchange.headers.get("content-encoding", "identity").lower() != "identity":
+        # A few KB can unpack to all of the memory; identity was asked for.
+        raise failures.not_understood(host, "sent an encoded reply, which was not asked for", facts=(f"path: {path}",))
     content = bytearray()
     buffer = memoryview(bytearray(_PIECE))
     end_s = time.monotonic() + _WHOLE_REPLY_S

@@ -37,6 +37,7 @@ from fetcher.net.redact import host_of, printable
 
 DEFAULT_REVISION = "master"  # `main` normally does not exist here
 LISTING_CUT = 3000  # entries; a longer listing of a model is cut without a word
+MAX_ENTRIES = 20_000  # of one answer; the hub itself cuts at 3000
 PAGE_SIZE = 200  # entries of a dataset's page, as the official client asks
 MAX_PAGES = 10_000
 MAX_FOLDERS = 20_000  # listings of one walk
@@ -87,7 +88,7 @@ class _Committer(_Shape):
 
 
 class _Listing(_Shape):
-    files: list[_Entry] | None = Field(alias="Files")
+    files: list[_Entry] | None = Field(alias="Files", max_length=MAX_ENTRIES)
     committer: _Committer | None = Field(default=None, alias="LatestCommitter")
     total: int | None = Field(default=None, alias="TotalCount")
 
@@ -277,9 +278,11 @@ class ModelScopeSource:
     def _below(self, question: _Question, root: str, recursive: str) -> list[_Entry]:
         """The entries of one folder; each must lie in it."""
         here = _Question(ref=question.ref, revision=question.revision, root=root, recursive=recursive)
-        entries = self._listing(here).files
+        listing = self._listing(here)
+        entries = listing.files
         if not entries:
             raise self._odd(question.ref, f"the listing of the folder {printable(root)!r} is empty")
+        self._require_commit(listing, here)
         if root and not all(entry.path.startswith(f"{root}/") for entry in entries):
             raise self._odd(question.ref, f"the listing of the folder {printable(root)!r} leads out of it")
         return entries
@@ -309,9 +312,10 @@ class ModelScopeSource:
                 raise self._odd(question.ref, f"page {page} repeats entries of an earlier page")
             seen.update(entry.path for entry in entries)
             found += entries
+            if entries:
+                self._require_commit(listing, question)
             if not entries or (len(entries) < PAGE_SIZE and len(found) >= (listing.total or 0)):
                 return found
-            self._require_commit(listing, question)
         raise self._odd(question.ref, f"it has more than {MAX_PAGES} pages")
 
     def _checked(self, listing: _Listing, question: _Question, wanted: str) -> list[_Entry]:

@@ -1,6 +1,7 @@
 """The planner's promises, each as a property over random locks, disks and stores."""
 
 import hashlib
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -22,7 +23,7 @@ from fetcher.core.plan import (
     make_plan,
     wanted_files,
 )
-from fetcher.errors import BlockedError, ConfigError, OfflineError
+from fetcher.errors import BlockedError, ConfigError, IntegrityError, OfflineError
 
 
 def _sha(text: str) -> Sha256:
@@ -201,3 +202,35 @@ def _locked(name: str, path: str) -> LockedModel:
         requested=Requested(),
         files=files,
     )
+
+
+def test_a_file_of_the_project_itself_is_never_a_model_s() -> None:
+    """With `target = "."` a repository could bring its own models.toml, in any case of letters."""
+    with pytest.raises(ConfigError) as caught:
+        wanted_files([_locked("a", "Models.toml")], {"a": "."}, reserved={"models.toml", "models.lock"})
+    assert str(caught.value) == (
+        "A model would replace a file of the project itself.\n"
+        "  a/Models.toml: Models.toml\n"
+        "  fix: give the model a `target` of its own, or exclude the file, in models.toml"
+    )
+
+
+def test_one_digest_with_two_sizes_is_a_lie() -> None:
+    """One of the two files would get a size that is not the locked one."""
+    first, second = _locked("a", "w.bin"), _locked("b", "w.bin")
+    lying = replace(second, files=(replace(second.files[0], size=8),))
+    with pytest.raises(IntegrityError) as caught:
+        wanted_files([first, lying], {"a": "models/a", "b": "models/b"})
+    assert caught.value.facts == ("a/w.bin: 7 bytes", "b/w.bin: 8 bytes")
+
+
+@given(_worlds())
+def test_nothing_of_a_model_that_is_left_out_is_removed_or_moved(
+    world: tuple[list[Wanted], LocalState, set[Sha256]],
+) -> None:
+    """`--keep-going`: a model that cannot be brought to its lock keeps its old files."""
+    wanted, local, stored = world
+    rest = force(make_plan(wanted, local, stored), stored).without_models({"old", "m0"})
+    assert rest.remove == ()
+    assert not any(spot.startswith("models/m0/") for spot in rest.aside)
+    assert not any(w.model == "m0" for w in rest.place)
