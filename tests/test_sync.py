@@ -299,10 +299,10 @@ def test_two_spellings_of_one_target_are_refused(at: Desk) -> None:
 # --- killed between placing and remembering ---------------------------------------------
 
 
-def _killed_sync(at: Desk, file: Path, content: bytes) -> None:
+def _killed_sync(at: Desk, file: Path, content: bytes, *names: str) -> None:
     """A sync that dies when it would save the index and `file` already holds `content`."""
     done = subprocess.run(
-        [sys.executable, "-c", _KILLED_AT_SAVE, str(file), content.decode(), "sync"],
+        [sys.executable, "-c", _KILLED_AT_SAVE, str(file), content.decode(), "sync", *names],
         cwd=at.folder,
         env=at.environment,
         capture_output=True,
@@ -320,33 +320,69 @@ def target(request: pytest.FixtureRequest, elsewhere: Path) -> str:
     return "models/m" if request.param == "inside" else str(elsewhere)
 
 
+# What the source has after the kill: as long as the placed bytes (which a look must hash
+# to tell), or of another length (which a look could take for an edit without hashing).
+_AFTER_THE_KILL = [b"ANE", b"of another length"]
+
+
+@pytest.mark.parametrize("anew", _AFTER_THE_KILL, ids=["same size", "other size"])
 def test_a_first_sync_that_is_killed_before_the_index_owns_its_files(
-    at: Desk, publisher: Publisher, target: str
+    at: Desk, publisher: Publisher, target: str, anew: bytes
 ) -> None:
     """Placed and then killed: the next upgrade must not call those files the user's."""
+    publisher.publish("owner/one", {"config.json": b"one"})
     at.model("m", repo="owner/one", more=f'target = "{target}"')
     at.ok("lock")
     _killed_sync(at, at.folder / target / "config.json", b"one")
-    new = publisher.publish("owner/one", {"config.json": b"anew", "more.bin": b"more"})
+    new = publisher.publish("owner/one", {"config.json": anew})
     at.ok("lock", "--upgrade")
     at.ok("sync")
     assert read_tree(at.folder / target) == new
     at.ok("sync", "--check")
 
 
-def test_an_upgrade_that_is_killed_before_the_index_owns_its_files(at: Desk, publisher: Publisher, target: str) -> None:
+@pytest.mark.parametrize("anew", _AFTER_THE_KILL, ids=["same size", "other size"])
+def test_an_upgrade_that_is_killed_before_the_index_owns_its_files(
+    at: Desk, publisher: Publisher, target: str, anew: bytes
+) -> None:
     """The same when fetcher's own file was replaced: the row is of the old bytes, the file has the new."""
+    publisher.publish("owner/one", {"config.json": b"first of all"})
     at.model("m", repo="owner/one", more=f'target = "{target}"')
     at.ok("lock")
     at.ok("sync")
-    publisher.publish("owner/one", {"config.json": b"second", "one.bin": b"second too"})
+    publisher.publish("owner/one", {"config.json": b"two"})
     at.ok("lock", "--upgrade")
-    _killed_sync(at, at.folder / target / "config.json", b"second")
-    new = publisher.publish("owner/one", {"config.json": b"third", "one.bin": b"third too"})
+    _killed_sync(at, at.folder / target / "config.json", b"two")
+    new = publisher.publish("owner/one", {"config.json": anew})
     at.ok("lock", "--upgrade")
     at.ok("sync")
     assert read_tree(at.folder / target) == new
     at.ok("sync", "--check")
+
+
+def test_a_file_of_a_killed_sync_that_is_no_longer_wanted_goes(at: Desk, publisher: Publisher, target: str) -> None:
+    """Two gigabytes that nobody asked for and no sync would ever remove."""
+    at.model("m", repo="owner/one", more=f'target = "{target}"')
+    at.ok("lock")
+    _killed_sync(at, at.folder / target / "config.json", b"one")
+    assert (at.folder / target / "one.bin").exists(), "placed as well"
+    new = publisher.publish("owner/one", {"config.json": b"one", "more.bin": b"more"})
+    at.ok("lock", "--upgrade")
+    at.ok("sync")
+    assert read_tree(at.folder / target) == new
+
+
+def test_a_sync_of_another_model_after_the_kill_does_not_forget_it(at: Desk, publisher: Publisher) -> None:
+    """Saving b's rows must not drop what was announced for a."""
+    at.manifest(_section("a", "one") + _section("b", "two"))
+    at.ok("lock")
+    config = at.folder / "models/a/config.json"
+    _killed_sync(at, config, b"one", "a")
+    at.ok("sync", "b")
+    new = publisher.publish("owner/one", {"config.json": b"ANE"})
+    at.ok("lock", "--upgrade", "a")
+    at.ok("sync")
+    assert at.placed("a")["config.json"] == new["config.json"]
 
 
 def test_a_file_edited_after_the_kill_is_still_the_user_s(at: Desk, publisher: Publisher) -> None:
@@ -355,8 +391,9 @@ def test_a_file_edited_after_the_kill_is_still_the_user_s(at: Desk, publisher: P
     at.ok("lock")
     config = at.folder / "models/m/config.json"
     _killed_sync(at, config, b"one")
-    config.write_bytes(b"an experiment")
-    publisher.publish("owner/one", {"config.json": b"anew"})
+    config.chmod(0o644)
+    config.write_bytes(b"own")
+    publisher.publish("owner/one", {"config.json": b"ANE"})
     at.ok("lock", "--upgrade")
     assert at.fetcher("sync").code == 9
-    assert config.read_bytes() == b"an experiment"
+    assert config.read_bytes() == b"own"
