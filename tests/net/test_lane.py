@@ -315,7 +315,7 @@ def test_a_server_that_says_that_it_closes_is_believed(server: Scripted) -> None
     with clients(server.wire.url) as (warm, _):
         assert outcome(warm, f"{server.wire.url}/f", 5)[-1] == b"12345"
         assert outcome(warm, f"{server.wire.url}/mark", len(MARK))[-1] == MARK
-    assert server.wire.connections == 3
+    assert server.wire.connections == 2
 
 
 def test_an_end_before_the_first_byte_is_called_the_same(server: Scripted) -> None:
