@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from fetcher.core.interfaces import Candidate
 from fetcher.errors import FetcherError, IntegrityError, SourceError
 
+LEAST_PROGRESS = 512  # bytes; a server that gives a byte a try could be asked for ever
 ENOUGH_TO_GO_ON = 256 << 10  # bytes; a try that brought so much is followed by the next at once
 
 
@@ -135,7 +136,7 @@ class Tries:
         if not isinstance(error, SourceError) or _is_final(error):
             standing.dropped = True
             return 0.0
-        standing.failures = 1 if progress > 0 else standing.failures + 1
+        standing.failures = 1 if progress >= LEAST_PROGRESS else standing.failures + 1
         if progress >= ENOUGH_TO_GO_ON and error.retry_after_s is None:
             standing.failures = 0
             return 0.0

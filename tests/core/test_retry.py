@@ -87,7 +87,7 @@ def test_progress_starts_the_count_anew() -> None:
     """A link that is cut every megabyte has as many tries as it needs; a little progress still waits."""
     (only,) = candidates(1)
     tries = Tries([only], RetrySchedule(attempts=2, base_s=1.0))
-    assert [tries.failed(only, cut(), progress=10, jitter=1.0) for _ in range(50)] == [1.0] * 50
+    assert [tries.failed(only, cut(), progress=512, jitter=1.0) for _ in range(50)] == [1.0] * 50
     assert [tries.failed(only, cut(), progress=ENOUGH_TO_GO_ON, jitter=1.0) for _ in range(50)] == [0.0] * 50
     assert tries.best() is only
 
@@ -198,3 +198,12 @@ def test_without_progress_the_tries_end(count: int, events: list[tuple[str, int]
             tries.failed(best, error, progress=0, jitter=0.5)
     assert tries.best() is None
     assert isinstance(tries.error("m/f"), FetcherError)
+
+
+def test_a_byte_a_try_is_no_progress() -> None:
+    """A hostile server could hold a run for ever with it."""
+    (only,) = candidates(1)
+    tries = Tries([only], RetrySchedule(attempts=3, base_s=1.0))
+    for _ in range(20):
+        tries.failed(only, cut(), progress=1, jitter=1.0)
+    assert tries.best() is None
