@@ -75,8 +75,10 @@ def test_a_target_abroad_has_a_store_of_its_own_there(staging: Staging, shared: 
 
 def test_a_project_on_another_file_system_than_the_store_stages_in_its_state(shared: Store, abroad: Path) -> None:
     """`.fetcher` is on the right file system and ignored by git already."""
-    staging = Staging(root=abroad, state=abroad / ".fetcher", store=shared)
-    assert staging.store_for(_wanted("models/m")).root == abroad / ".fetcher"
+    root = abroad / "project"
+    staging = Staging(root=root, state=root / ".fetcher", store=shared)
+    assert staging.store_for(_wanted("models/m")).root == root / ".fetcher"
+    assert staging.store_for(_wanted(str(abroad / "beside"))).root == root / ".fetcher"
 
 
 def test_an_object_leaves_the_staging_store_when_it_is_placed(staging: Staging, shared: Store, abroad: Path) -> None:
