@@ -1,6 +1,7 @@
 """Rules of the house that no linter knows."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,29 @@ def test_only_render_prints() -> None:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
                 printers.add(str(path.relative_to(_PACKAGE)))
     assert printers == {"cli/render.py"}
+
+
+def test_every_test_that_a_header_names_exists() -> None:
+    """A promise that rests on a missing file is held by nobody."""
+    root = _PACKAGE.parent
+    named = {
+        (path, name)
+        for path in _MODULES
+        for name in re.findall(r"tests/[a-z_/]+\.py", ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "")
+    }
+    assert named
+    assert [f"{path.name}: {name}" for path, name in sorted(named) if not (root / name).exists()] == []
+
+
+def test_the_map_names_every_module() -> None:
+    """A stranger finds each file by one sentence."""
+    table = (_PACKAGE / "README.md").read_text(encoding="utf-8")
+    whole_rooms = {"transfer", "formats", "net", "sources", "serve", "cli"}
+    missing = [
+        str(path.relative_to(_PACKAGE))
+        for path in _MODULES
+        if path.name not in ("__init__.py", "__main__.py")
+        and path.relative_to(_PACKAGE).parts[0] not in whole_rooms
+        and f"{path.name}`" not in table
+    ]
+    assert missing == []
