@@ -292,7 +292,7 @@ CHUNKS = b"5\r\n12345\r\n0\r\n\r\n"
     "whole",
     [
         reply(CHUNKS, "Transfer-Encoding: chunked"),
-        reply(gzip.compress(b"12345"), "Content-Encoding: gzip"),
+        reply(gzip.compress(b"12345", mtime=0), "Content-Encoding: gzip"),
         reply(b"12345", "Upgrade: h2c"),
         reply(b"12345", "Content-Range: bytes 0-4/5", status="206 Partial"),
         b"HTTP/1.1 204 No\r\nContent-Length: 5\r\n\r\n",
