@@ -22,7 +22,7 @@ from fetcher.core.lock import LockedModel
 from fetcher.core.manifest import SourceRef
 from fetcher.core.plan import LocalState, Plan, Wanted, fetch_again, force, make_plan
 from fetcher.disk.atomic import disk_errors, make_folder
-from fetcher.disk.index import Index, Row
+from fetcher.disk.index import Index, Intent, Row
 from fetcher.disk.place import Placer, rows_after
 from fetcher.disk.scan import Scan, Scanner
 from fetcher.disk.staging import Staging
@@ -109,7 +109,7 @@ class Workplace:
         """
         rows = rows_after(scan.rows, [], (item.spot for item in plan.left))
         if rows != scan.before and self._index.rows() == scan.before:
-            self._save(rows, self._index.folders())
+            self._save(rows, self._index.folders(), scan)
 
     def carry_out(self, plan: Plan, scan: Scan, fetch: Fetch, requests: Callable[[Wanted], FetchRequest]) -> Report:
         """Fetch, place, remove, and keep the index.
@@ -139,10 +139,10 @@ class Workplace:
 
     def _announce(self, work: "_Work", placer: Placer) -> None:
         """Say in the index what is about to be written: a kill must not make it the user's."""
-        intents = {wanted.spot: str(wanted.sha256) for wanted in work.to_place()}
+        intents = [Intent(spot=wanted.spot, model=wanted.model, sha256=wanted.sha256) for wanted in work.to_place()]
         if intents:
             make_state_folder(self._state)
-            self._index.announce(intents, placer.folders)
+            self._index.announce([*work.scan.open_intents, *intents], placer.folders)
 
     def _move_aside(self, work: "_Work", placer: Placer) -> None:
         """Obstacles of models that will be placed, in the plan's order."""
@@ -179,11 +179,11 @@ class Workplace:
         try:
             placer.flush()
         finally:
-            self._save(rows_after(work.scan.rows, work.placed, gone), placer.folders)
+            self._save(rows_after(work.scan.rows, work.placed, gone), placer.folders, work.scan)
 
-    def _save(self, rows: Mapping[str, Row], folders: Iterable[str]) -> None:
+    def _save(self, rows: Mapping[str, Row], folders: Iterable[str], scan: Scan) -> None:
         make_state_folder(self._state)
-        self._index.save(rows, folders)
+        self._index.save(rows, folders, intents=scan.open_intents)
 
 
 @dataclass(slots=True, kw_only=True)

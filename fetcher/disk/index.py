@@ -23,7 +23,7 @@ from fetcher.errors import DiskError
 
 _log = logging.getLogger(__name__)
 
-_FORMAT = 1  # PRAGMA user_version
+_FORMAT = 2  # PRAGMA user_version
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS files (
     spot TEXT PRIMARY KEY, model TEXT NOT NULL, sha256 TEXT NOT NULL, size INTEGER NOT NULL,
@@ -31,7 +31,9 @@ CREATE TABLE IF NOT EXISTS files (
     wrote INTEGER NOT NULL, damaged INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS folders (spot TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS intents (spot TEXT PRIMARY KEY, sha256 TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS intents (
+    spot TEXT PRIMARY KEY, model TEXT NOT NULL, sha256 TEXT NOT NULL
+) WITHOUT ROWID;
 """
 
 
@@ -62,6 +64,15 @@ class Row:
         return (stat.st_size, stat.st_mtime_ns, stat.st_ino) == (self.size, self.mtime_ns, self.inode)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """A file that a run was about to write: if it did not live to tell, such a file is fetcher's."""
+
+    spot: str
+    model: str
+    sha256: str
+
+
 class Index:
     """The rows of one project.
 
@@ -85,27 +96,26 @@ class Index:
         """Spots of the folders that fetcher made."""
         return {str(values[0]) for values in self._read("SELECT spot FROM folders")}
 
-    def intents(self) -> dict[str, str]:
-        """Spots that a run was about to write, with the sha256, and did not live to tell."""
-        return {str(spot): str(sha256) for spot, sha256 in self._read("SELECT spot, sha256 FROM intents")}
+    def intents(self) -> dict[str, Intent]:
+        """By spot, what runs were about to write and did not live to tell."""
+        found = self._read("SELECT spot, model, sha256 FROM intents")
+        return {str(spot): Intent(spot=str(spot), model=str(model), sha256=str(sha)) for spot, model, sha in found}
 
-    def announce(self, intents: Mapping[str, str], folders: Iterable[str]) -> None:
-        """Say what is about to be written, so that a kill does not make it the user's; `save` forgets it.
-
-        Raises:
-            DiskError: It cannot be written.
-        """
-        self._save(self.rows(), folders, intents)
-
-    def save(self, rows: Mapping[str, Row], folders: Iterable[str]) -> None:
-        """Replace the content of the index, in one transaction.
+    def announce(self, intents: Iterable[Intent], folders: Iterable[str]) -> None:
+        """Say what is about to be written, so that a kill does not make it the user's.
 
         Raises:
             DiskError: It cannot be written.
         """
-        self._save(rows, folders, {})
+        self.save(self.rows(), folders, intents=intents)
 
-    def _save(self, rows: Mapping[str, Row], folders: Iterable[str], intents: Mapping[str, str]) -> None:
+    def save(self, rows: Mapping[str, Row], folders: Iterable[str], *, intents: Iterable[Intent] = ()) -> None:
+        """Replace the content of the index, in one transaction; intents that are not given are forgotten.
+
+        Raises:
+            DiskError: It cannot be written.
+        """
+        folders, intents = list(folders), list(intents)
         try:
             self._write(rows, folders, intents)
         except sqlite3.OperationalError as error:
@@ -138,7 +148,7 @@ class Index:
             _log.warning("index %s cannot be read (%s); files are hashed again", self._path, error)
             return []
 
-    def _write(self, rows: Mapping[str, Row], folders: Iterable[str], intents: Mapping[str, str]) -> None:
+    def _write(self, rows: Mapping[str, Row], folders: Iterable[str], intents: Iterable[Intent]) -> None:
         with closing(sqlite3.connect(self._path, timeout=10, isolation_level=None)) as db:
             if db.execute("PRAGMA user_version").fetchone()[0] not in (0, _FORMAT):
                 raise sqlite3.DatabaseError("another format")
@@ -148,7 +158,7 @@ class Index:
             db.execute("DELETE FROM files")
             db.execute("DELETE FROM folders")
             db.execute("DELETE FROM intents")
-            db.executemany("INSERT INTO intents VALUES (?,?)", intents.items())
+            db.executemany("INSERT INTO intents VALUES (?,?,?)", ((i.spot, i.model, i.sha256) for i in intents))
             db.executemany("INSERT INTO files VALUES (?,?,?,?,?,?,?,?,?)", map(_values, rows.values()))
             db.executemany("INSERT INTO folders VALUES (?)", ((spot,) for spot in sorted(set(folders))))
             db.execute(f"PRAGMA user_version = {_FORMAT}")

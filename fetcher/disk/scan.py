@@ -25,7 +25,7 @@ from fetcher.core.interfaces import Events
 from fetcher.core.plan import Leftover, LocalState, Look, State, Wanted
 from fetcher.disk.atomic import disk_errors
 from fetcher.disk.hashing import sha256_of
-from fetcher.disk.index import Row
+from fetcher.disk.index import Intent, Row
 
 _CLOCK_GRAIN_NS = 20_000_000  # coarsest kernel tick in use is 10 ms (CONFIG_HZ=100); twice that
 
@@ -38,12 +38,14 @@ class Scan:
         local: For the plan.
         rows: The index as it is to be after the look; rows of files that went are gone.
         before: The index as it was.
+        open_intents: Those of files that were not looked at; to be kept.
         bad: Spots whose bytes are not the index's although size, time and inode are.
     """
 
     local: LocalState
     rows: dict[str, Row]
     before: dict[str, Row]
+    open_intents: tuple[Intent, ...]
     bad: tuple[str, ...]
 
 
@@ -71,7 +73,7 @@ class Scanner:
         rows: Mapping[str, Row],
         trusted: Mapping[str, Row],
         events: Events,
-        intents: Mapping[str, str] | None = None,
+        intents: Mapping[str, Intent] | None = None,
     ) -> None:
         self._root = root
         self._intents = intents or {}
@@ -96,6 +98,13 @@ class Scanner:
         rows = {spot: row for spot, row in self._rows.items() if spot not in seen}
         rows.update((spot, found.row) for spot, found in seen.items() if found.row)
         names = None if models is None else set(models)
+        strays = [
+            intent
+            for spot, intent in self._intents.items()
+            if spot not in seen and spot not in elsewhere and (names is None or intent.model in names)
+        ]
+        rows.update((row.spot, row) for row in filter(None, map(self._stray_row, strays)))
+        judged = {*seen, *(intent.spot for intent in strays)}
         others = [
             row
             for row in rows.values()
@@ -114,6 +123,7 @@ class Scanner:
             local=LocalState(looks={spot: found.look for spot, found in seen.items()}, leftovers=tuple(leftovers)),
             rows=rows,
             before=dict(self._rows),
+            open_intents=tuple(intent for spot, intent in self._intents.items() if spot not in judged),
             bad=tuple(spot for spot, found in seen.items() if found.row and found.row.damaged),
         )
 
@@ -140,7 +150,7 @@ class Scanner:
             known = self._rows[wanted.spot]
             return _Seen(look=_judge(known, wanted.sha256), row=replace(known, model=wanted.model))
         known_size = row.size if row else None
-        if found.st_size not in (wanted.size, known_size):
+        if wanted.spot not in self._intents and found.st_size not in (wanted.size, known_size):
             return _Seen(look=_foreign(row, found), row=row)
         looked_ns = time.time_ns()
         self._events.hashing(wanted.label, found.st_size)
@@ -149,7 +159,7 @@ class Scanner:
         except OSError as error:
             return _Seen(look=Look(state=State.FOREIGN, reason=f"cannot be read ({error.strerror})"), row=row)
         fresh = _row_of(wanted, found, sha256, looked_ns)
-        if self._intents.get(wanted.spot) == sha256:
+        if self._was_intended(wanted.spot, sha256):
             fresh = replace(fresh, wrote=True)
             return _Seen(look=_judge(fresh, wanted.sha256), row=fresh)
         if row is None:
@@ -163,6 +173,25 @@ class Scanner:
         if row is None or not row.is_unchanged(found):
             return False
         return row.damaged or found.st_mtime_ns < row.looked_ns - _CLOCK_GRAIN_NS
+
+    def _was_intended(self, spot: str, sha256: Sha256) -> bool:
+        intent = self._intents.get(spot)
+        return intent is not None and intent.sha256 == sha256
+
+    def _stray_row(self, intent: Intent) -> Row | None:
+        """The row of a file that a killed run wrote and that nothing wants any more."""
+        path = self._root / intent.spot
+        if self._obstacle_above(intent.spot):
+            return None
+        with disk_errors(path):
+            try:
+                found = path.lstat()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            looked_ns = time.time_ns()
+            if not stat.S_ISREG(found.st_mode) or sha256_of(path) != intent.sha256:
+                return None
+        return _row_at(intent.spot, intent.model, found, Sha256(intent.sha256), looked_ns, wrote=True)
 
     def _leftover_state(self, row: Row) -> State:
         if self._obstacle_above(row.spot):
@@ -234,15 +263,19 @@ def _foreign(row: Row | None, found: os.stat_result | None = None) -> Look:
 
 
 def _row_of(wanted: Wanted, found: os.stat_result, sha256: Sha256, looked_ns: int) -> Row:
+    return _row_at(wanted.spot, wanted.model, found, sha256, looked_ns, wrote=False)
+
+
+def _row_at(spot: str, model: str, found: os.stat_result, sha256: Sha256, looked_ns: int, *, wrote: bool) -> Row:
     return Row(
-        spot=wanted.spot,
-        model=wanted.model,
+        spot=spot,
+        model=model,
         sha256=sha256,
         size=found.st_size,
         mtime_ns=found.st_mtime_ns,
         inode=found.st_ino,
         looked_ns=looked_ns,
-        wrote=False,
+        wrote=wrote,
     )
 
 
