@@ -275,11 +275,13 @@ class Project:
             DiskError: Not enough room, before the first byte.
             InterruptedRun: `stop` was set; what was received is kept.
         """
+        by_digest: dict[Sha256, list[tuple[Wanted, LockedModel]]] = {}
+        for home in survey.homes:
+            by_digest.setdefault(home[0].sha256, []).append(home)
         with closing(self._catalog()) as catalog:
 
             def request(wanted: Wanted) -> FetchRequest:
-                homes = [home for home in survey.homes if home[0].sha256 == wanted.sha256]
-                homes.sort(key=lambda home: home[0] is not wanted)
+                homes = sorted(by_digest[wanted.sha256], key=lambda home: home[0] is not wanted)
                 return fetch_request(wanted, homes, catalog.candidates)
 
             return self._workplace().carry_out(survey.plan, survey.scan, self._fetch, request)
