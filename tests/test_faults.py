@@ -121,6 +121,13 @@ def test_a_gateway_s_bad_minute_is_waited_out(world: World, code: int) -> None:
     _ends_well(at, tree)
 
 
+@pytest.mark.parametrize("match", [OBJECT, FILE])
+def test_an_empty_body_for_a_file_that_is_not_empty_is_asked_for_again(world: World, match: str) -> None:
+    """A known fault of the CDN: status 200, no bytes; the hub's own address mends it."""
+    at, _, tree = world(Rule(match, Status(200), times=2))
+    _ends_well(at, tree)
+
+
 def test_too_many_requests_waits_as_long_as_asked(world: World) -> None:
     """429 with Retry-After: the next request to the file comes not before that."""
     at, proxy, tree = world(Rule(BYTES, TooMany(retry_after=2), times=1))

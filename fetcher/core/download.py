@@ -141,6 +141,8 @@ class Download:
         if head.status != 200:
             raise self._refused("did not say which bytes it sends", [f"status: {head.status}"])
         if head.length is not None and head.length != self._size:
+            if head.length == 0:  # a known fault of CDNs, which asking again mends; not another file
+                raise self._refused("sent nothing instead of the file", [f"locked: {self._size} bytes"])
             if self._is_error_page(head):
                 raise self._refused("sent an error page instead of the file", [f"content type: {head.content_type}"])
             if head.length == self._stop - self._next:
