@@ -282,7 +282,7 @@ class Project:
 
             def request(wanted: Wanted) -> FetchRequest:
                 homes = sorted(by_digest[wanted.sha256], key=lambda home: home[0] is not wanted)
-                return fetch_request(wanted, homes, catalog.candidates)
+                return fetch_request(wanted, homes, catalog.places)
 
             return self._workplace().carry_out(survey.plan, survey.scan, self._fetch, request)
 

@@ -23,7 +23,15 @@ from fetcher.core.lock import Lock, LockedFile, LockedModel, PinnedSource, tree_
 from fetcher.core.manifest import Manifest, ModelSpec, SourceRef
 from fetcher.core.paths import ModelName
 from fetcher.core.selection import select
-from fetcher.errors import ConfigError, FetcherError, IntegrityError, InterruptedRun, NotFoundError, SourceError
+from fetcher.errors import (
+    AuthError,
+    ConfigError,
+    FetcherError,
+    IntegrityError,
+    InterruptedRun,
+    NotFoundError,
+    SourceError,
+)
 
 _AT_ONCE = 8  # models; listings are small, hubs ask to be treated gently
 
@@ -32,7 +40,11 @@ class Sources(Protocol):
     """Where a source string leads: `sources.catalog.Catalog`."""
 
     def candidates(self, ref: SourceRef) -> tuple[Source, ...]:
-        """The places that serve `ref`, best first."""
+        """The places that serve `ref`: its home, then its mirrors."""
+        ...
+
+    def routes(self, ref: SourceRef) -> tuple[Source, ...]:
+        """Mirrors to be asked before the home, because the environment says so."""
         ...
 
 
@@ -126,7 +138,16 @@ def _is_fresh(spec: ModelSpec, locked: LockedModel) -> bool:
 
 
 def _snapshot(sources: Sources, ref: SourceRef, revision: str | None) -> Snapshot:
-    """Ask the candidates in order; a mirror is asked only when the one before it does not answer."""
+    """Ask the routes, then the candidates.
+
+    A route may lack what it is asked for: it is no home.  A mirror of the manifest is asked
+    only when the one before it does not answer.
+    """
+    for source in sources.routes(ref):
+        try:
+            return source.snapshot(ref, revision)
+        except (SourceError, NotFoundError, AuthError):
+            continue
     candidates = sources.candidates(ref)
     for source in candidates[:-1]:
         try:

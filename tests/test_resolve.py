@@ -52,9 +52,13 @@ class _FakeHub:
 @dataclass
 class _Sources:
     hubs: dict[str, tuple[Source, ...]]
+    detours: tuple[Source, ...] = ()
 
     def candidates(self, ref: SourceRef) -> tuple[Source, ...]:
         return self.hubs[ref.repo]
+
+    def routes(self, ref: SourceRef) -> tuple[Source, ...]:
+        return self.detours
 
 
 class _Notes(NoEvents):
@@ -206,6 +210,20 @@ def test_a_mirror_is_asked_when_the_endpoint_does_not_answer() -> None:
     sources = _Sources({"o/home": (down, up)})
     lock = resolve(_manifest(_spec()), Lock(), sources, upgrade=KEEP_PINS, events=NoEvents())
     assert lock.models[ModelName("a")].commit == _FIRST
+
+
+@pytest.mark.parametrize("lacks", [True, False], ids=["lacks the revision", "does not answer"])
+def test_a_route_is_asked_first_and_need_not_have_it(lacks: bool) -> None:
+    """A mirror of one's own often holds a part of the hub; what it lacks is to be had at the hub."""
+    route, home = _hub(), _hub()
+    home.broken = True
+    sources = _Sources({"o/home": (home,)}, detours=(route,))
+    lock = resolve(_manifest(_spec()), Lock(), sources, upgrade=KEEP_PINS, events=NoEvents())
+    assert lock.models[ModelName("a")].commit == _FIRST
+    home.broken, route.broken = False, not lacks
+    route.branches.clear()
+    assert resolve(_manifest(_spec()), Lock(), sources, upgrade=KEEP_PINS, events=NoEvents()) == lock
+    assert len(route.asked) == 2
 
 
 def test_a_fallback_with_the_same_bytes_is_pinned_to_its_own_commit() -> None:

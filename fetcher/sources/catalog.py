@@ -5,17 +5,19 @@ Not in here: what a hub says (one module a kind).  The environment is handed in.
 Promises (tests/sources/test_catalog.py):
   * neither an HTTP library nor a kind is loaded before the first source is made;
   * a token goes to its own endpoint only: a mirror on another host asks without one;
-  * a source string leads to the same sources as long as the catalog lives.
+  * a source string leads to the same sources as long as the catalog lives;
+  * a mirror that the environment names is a route, never the home, and asks without the home's token.
 """
 
 import importlib
+import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fetcher.core.interfaces import Source
-from fetcher.core.manifest import BUILT_IN_SCHEMES, MODELSCOPE, Endpoint, SourceRef
+from fetcher.core.manifest import BUILT_IN_SCHEMES, HUGGINGFACE, MODELSCOPE, Endpoint, SourceRef
 from fetcher.core.retry import RetrySchedule
 from fetcher.errors import ConfigError
 from fetcher.net.credentials import Token
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 
 MODELSCOPE_ENDPOINT = "https://modelscope.cn"
 TOKEN_VARIABLE = "MODELSCOPE_API_TOKEN"  # noqa: S105  the name of a variable
+
+# Mirrors of the built-in hubs; those of a [sources.NAME] are in FETCHER_<NAME>_MIRRORS.
+MIRRORS_VARIABLES = {MODELSCOPE: "FETCHER_MODELSCOPE_MIRRORS", HUGGINGFACE: "FETCHER_HUGGINGFACE_MIRRORS"}
 
 _KINDS = {  # kind -> module and class; loaded when first asked for
     MODELSCOPE: ("fetcher.sources.modelscope", "ModelScopeSource"),
@@ -60,6 +65,7 @@ class Catalog:
         self._make_client: Callable[[], HttpClient] | None = None
         self._lock = threading.Lock()
         self._sources: dict[str, tuple[Source, ...]] = {}
+        self._routes: dict[str, tuple[Source, ...]] = {}
 
     def candidates(self, ref: SourceRef) -> tuple[Source, ...]:
         """The places that serve `ref`: the endpoint, then its mirrors.
@@ -72,16 +78,38 @@ class Catalog:
                 self._sources[ref.scheme] = self._made(ref)
             return self._sources[ref.scheme]
 
+    def routes(self, ref: SourceRef) -> tuple[Source, ...]:
+        """The mirrors that the environment names for the hub of `ref`; to be asked before all others.
+
+        Raises:
+            ConfigError: As `candidates`, or the variable holds what is no address.
+        """
+        with self._lock:
+            if ref.scheme not in self._routes:
+                endpoint = self._endpoint(ref)
+                urls = _mirrors(self._environment, ref.scheme)
+                self._routes[ref.scheme] = self._at(endpoint, urls)
+            return self._routes[ref.scheme]
+
+    def places(self, ref: SourceRef) -> tuple[Source, ...]:
+        """Everything that may send bytes of `ref`, best first."""
+        return (*self.routes(ref), *self.candidates(ref))
+
     def close(self) -> None:
         """Release all connections."""
         with self._lock:
-            made, self._sources = self._sources, {}
-        for sources in made.values():
+            made = [*self._sources.values(), *self._routes.values()]
+            self._sources, self._routes = {}, {}
+        for sources in made:
             for source in sources:
                 source.close()
 
     def _made(self, ref: SourceRef) -> tuple[Source, ...]:
         endpoint = self._endpoint(ref)
+        return self._at(endpoint, (endpoint.endpoint, *endpoint.mirrors))
+
+    def _at(self, endpoint: Endpoint, urls: Iterable[str]) -> tuple[Source, ...]:
+        """A source for each of the URLs that serve what an endpoint has."""
         token = self._token(endpoint)
         own = origin_of(endpoint.endpoint)
         make = _constructor(endpoint.kind)
@@ -94,7 +122,7 @@ class Catalog:
                 retry=self._retry,
                 login_note=self._login_note,
             )
-            for url in (endpoint.endpoint, *endpoint.mirrors)
+            for url in urls
         )
 
     def _client(self) -> "HttpClient":
@@ -149,6 +177,12 @@ def _modelscope_endpoint(environment: Mapping[str, str]) -> str:
         if text:
             return _base_url(name, text if "://" in text else f"https://{text}")
     return MODELSCOPE_ENDPOINT
+
+
+def _mirrors(environment: Mapping[str, str], scheme: str) -> list[str]:
+    """Base URLs of the mirrors that the environment names, with spaces or commas between them."""
+    name = MIRRORS_VARIABLES.get(scheme) or f"FETCHER_{re.sub('[.-]', '_', scheme).upper()}_MIRRORS"
+    return [_base_url(name, url) for url in environment.get(name, "").replace(",", " ").split()]
 
 
 def _login_note(environment: Mapping[str, str], home: Path) -> str | None:

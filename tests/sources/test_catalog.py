@@ -112,6 +112,40 @@ def test_a_mirror_on_another_host_gets_no_token(catalog: MakeCatalog, hub_like: 
 
 
 @pytest.mark.parametrize(
+    ("ref", "variable"),
+    [
+        (MODEL, "FETCHER_MODELSCOPE_MIRRORS"),
+        (CORP, "FETCHER_CORP_MIRRORS"),
+        (SourceRef.parse("my-hub.eu:owner/name"), "FETCHER_MY_HUB_EU_MIRRORS"),
+    ],
+    ids=str,
+)
+def test_the_environment_routes_a_hub_through_mirrors_without_its_token(
+    catalog: MakeCatalog, hub_like: Lookalike, mirror: Lookalike, ref: SourceRef, variable: str
+) -> None:
+    """They come before the home; a company's mirror is no place for the hub's token."""
+    environment = {variable: f"{mirror.url}/, https://m2.example", "MODELSCOPE_API_TOKEN": SECRET}
+    environment["MODELSCOPE_ENDPOINT"] = hub_like.url
+    named = [Endpoint(name=name, kind="modelscope", endpoint=hub_like.url) for name in ("corp", "my-hub.eu")]
+    made = catalog(environment, *named)
+    assert [source.label for source in made.places(ref)] == [mirror.host, "m2.example", hub_like.host]
+    assert [source.label for source in made.candidates(ref)] == [hub_like.host]
+    made.routes(ref)[0].snapshot(ref, COMMIT)
+    assert not mirror.seen[0].headers.keys() & {"authorization", "cookie"}
+
+
+def test_a_mirror_variable_without_an_address_is_refused_unseen(catalog: MakeCatalog) -> None:
+    """Its value may hold a token."""
+    with pytest.raises(ConfigError) as caught:
+        catalog({"FETCHER_MODELSCOPE_MIRRORS": f"https://u:{SECRET}@m.example"}).routes(MODEL)
+    assert str(caught.value) == (
+        "FETCHER_MODELSCOPE_MIRRORS does not hold the address of a hub.\n"
+        "  expected: such as https://modelscope.cn, without a user, a token or a query\n"
+        "  fix: correct FETCHER_MODELSCOPE_MIRRORS or unset it"
+    )
+
+
+@pytest.mark.parametrize(
     ("same_host", "token_env", "sent"),
     [
         (False, None, None),  # the token of modelscope.cn is not for others
