@@ -33,7 +33,7 @@ from fetcher.resolve import KEEP_PINS, Upgrade, resolve, unknown_models
 from fetcher.settings import Settings
 from fetcher.sources.catalog import Catalog
 from fetcher.sync import Report, Workplace, fetch_request, make_state_folder
-from fetcher.transfer import Job, TransferSettings, require_space, run_transfer
+from fetcher.transfer import Job, StoreHasher, TransferSettings, require_space, run_transfer
 
 MANIFEST = "models.toml"
 _PATIENCE_S = 1.0  # of waiting in silence for another fetcher
@@ -206,7 +206,7 @@ class Project:
         known = self.lock_text()
         before = known.lock if known else Lock()
         with closing(self._catalog()) as catalog:
-            after = resolve(self.manifest, before, catalog, upgrade=upgrade, events=self.events)
+            after = resolve(self.manifest, before, catalog, hasher=self._hasher(), upgrade=upgrade, events=self.events)
         wanted_files(after.models.values(), self._targets(after), reserved=self._own_spots())
         text = write_lock(after, known)
         differs = known is None or text != _read(self.lock_path)
@@ -343,16 +343,24 @@ class Project:
         staging = self._staging()
         jobs = [Job(request=request, store=staging.store_for(item)) for request, item in wanted]
         require_space(jobs)
-        settings = TransferSettings(
+        settings = replace(self._transfer_settings(), keep_going=self.settings.keep_going)
+        outcomes = run_transfer(jobs, settings=settings, events=self.events, stop=self.stop)
+        return {outcome.request.name: outcome.error for outcome in outcomes if outcome.error}
+
+    def _hasher(self) -> StoreHasher:
+        return StoreHasher(
+            Store(self.settings.store), settings=self._transfer_settings(), events=self.events, stop=self.stop
+        )
+
+    def _transfer_settings(self) -> TransferSettings:
+        return TransferSettings(
             jobs=self.settings.jobs,
             connections=self.settings.connections,
             limit_rate=self.settings.limit_rate,
             idle_timeout_s=self.settings.idle_timeout_s,
             retry=RetrySchedule(attempts=self.settings.retries),
-            keep_going=self.settings.keep_going,
+            keep_going=False,
         )
-        outcomes = run_transfer(jobs, settings=settings, events=self.events, stop=self.stop)
-        return {outcome.request.sha256: outcome.error for outcome in outcomes if outcome.error}
 
     def _chosen(self, lock: Lock, choice: Choice) -> Collection[str]:
         unknown = [name for name in choice.names if name not in lock.models]

@@ -13,7 +13,7 @@ Promises (tests/test_resolve.py):
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from fetcher.core.digest import Sha256
@@ -21,7 +21,7 @@ from fetcher.core.hints import closest
 from fetcher.core.interfaces import Events, RemoteFile, Snapshot, Source
 from fetcher.core.lock import Lock, LockedFile, LockedModel, PinnedSource, tree_of
 from fetcher.core.manifest import Manifest, ModelSpec, SourceRef
-from fetcher.core.paths import ModelName
+from fetcher.core.paths import ModelName, RepoPath
 from fetcher.core.selection import select
 from fetcher.errors import (
     AuthError,
@@ -32,6 +32,7 @@ from fetcher.errors import (
     NotFoundError,
     SourceError,
 )
+from fetcher.unhashed import Hasher, Home, Likely, hashed
 
 _AT_ONCE = 8  # models; listings are small, hubs ask to be treated gently
 
@@ -66,8 +67,13 @@ class Upgrade:
 KEEP_PINS = Upgrade()
 
 
-def resolve(manifest: Manifest, previous: Lock, sources: Sources, *, upgrade: Upgrade, events: Events) -> Lock:
+def resolve(
+    manifest: Manifest, previous: Lock, sources: Sources, *, hasher: Hasher, upgrade: Upgrade, events: Events
+) -> Lock:
     """Pin every model of the manifest.
+
+    Args:
+        hasher: Tells the sha256 of what no listing tells.
 
     Raises:
         NotFoundError, AuthError, SourceError, IntegrityError: From the sources, with
@@ -75,19 +81,71 @@ def resolve(manifest: Manifest, previous: Lock, sources: Sources, *, upgrade: Up
         ConfigError: `upgrade` names a model that the manifest does not have.
     """
     _require_known(upgrade, manifest)
+    models: dict[ModelName, LockedModel] = {}
+    drafts: list[_Draft] = []
+    for name, found in _drafts(manifest, previous, sources, upgrade, events).items():
+        if isinstance(found, _Draft):
+            drafts.append(found)
+        else:
+            models[name] = found
+    pinned = hashed([draft.home for draft in drafts], hasher)
+    others = hashed([home for draft, files in zip(drafts, pinned, strict=True) for home in draft.others(files)], hasher)
+    for draft, files in zip(drafts, pinned, strict=True):
+        there, others = others[: len(draft.fallback)], others[len(draft.fallback) :]
+        models[draft.spec.name] = draft.finished(files, there)
+    return Lock(models=dict(sorted(models.items())))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Draft:
+    """A model whose files are listed and not hashed yet, at each of its homes."""
+
+    spec: ModelSpec
+    home: Home
+    fallback: tuple[Home, ...]
+
+    def others(self, files: Sequence[LockedFile]) -> list[Home]:
+        """The fallbacks, told what the model's own files are."""
+        blobs = {file.path: file.git_blob for file in self.home.files}
+        likely = {file.path: Likely(file=file, git_blob=blobs[file.path]) for file in files}
+        return [replace(home, likely=likely) for home in self.fallback]
+
+    def finished(self, files: tuple[LockedFile, ...], there: Sequence[tuple[LockedFile, ...]]) -> LockedModel:
+        """The section of the lock.
+
+        Raises:
+            IntegrityError: A fallback has another file.
+        """
+        for home, found in zip(self.fallback, there, strict=True):
+            _require_same(self.spec, home.ref, files, found)
+        return LockedModel(
+            name=self.spec.name,
+            source=self.spec.source,
+            commit=self.home.commit,
+            tree=tree_of(files),
+            requested=self.spec.requested,
+            files=files,
+            fallback=tuple(PinnedSource(source=home.ref, commit=home.commit) for home in self.fallback),
+        )
+
+
+def _drafts(
+    manifest: Manifest, previous: Lock, sources: Sources, upgrade: Upgrade, events: Events
+) -> dict[ModelName, "LockedModel | _Draft"]:
+    """Every model: kept as it is, or listed anew."""
     names = sorted(manifest.models)
     pool = ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="resolve")
     try:
         futures = {
-            name: pool.submit(_pin, manifest.models[name], previous.models.get(name), sources, upgrade, events)
+            name: pool.submit(_draft, manifest.models[name], previous.models.get(name), sources, upgrade, events)
             for name in names
         }
-        return Lock(models={name: _result(name, futures[name]) for name in names})
+        return {name: _result(name, futures[name]) for name in names}
     finally:
         pool.shutdown(wait=False, cancel_futures=True)  # a Ctrl-C must not wait for a hub that is silent
 
 
-def _result(name: ModelName, future: Future[LockedModel]) -> LockedModel:
+def _result(name: ModelName, future: "Future[LockedModel | _Draft]") -> "LockedModel | _Draft":
     try:
         return future.result()
     except InterruptedRun:
@@ -98,25 +156,44 @@ def _result(name: ModelName, future: Future[LockedModel]) -> LockedModel:
         raise
 
 
-def _pin(
+def _draft(
     spec: ModelSpec, locked: LockedModel | None, sources: Sources, upgrade: Upgrade, events: Events
-) -> LockedModel:
+) -> "LockedModel | _Draft":
     revision = _revision_to_ask(spec, locked, upgrade)
     if locked is not None and revision == locked.commit and _is_fresh(spec, locked):
         return locked
-    snapshot = _snapshot(sources, spec.source, revision)
+    source, snapshot = _snapshot(sources, spec.source, revision)
     selection = select(snapshot.files, spec.requested, model=spec.name)
     for pattern in selection.idle_patterns:
         events.note(f'{spec.name}: the pattern "{pattern}" matches no file')
-    files = tuple(_locked_file(file) for file in selection.files)
-    return LockedModel(
-        name=spec.name,
-        source=spec.source,
+    home = _home(spec, spec.source, (source, snapshot), sources, selection.files, locked)
+    paths = [file.path for file in selection.files]
+    return _Draft(
+        spec=spec, home=home, fallback=tuple(_fallback(spec, ref, paths, sources, locked) for ref in spec.fallback)
+    )
+
+
+def _home(
+    spec: ModelSpec,
+    ref: SourceRef,
+    listed: tuple[Source, Snapshot],
+    sources: Sources,
+    files: tuple[RemoteFile, ...],
+    locked: LockedModel | None,
+) -> Home:
+    """A home with what the lock knows of its files."""
+    source, snapshot = listed
+    places = (*sources.routes(ref), *sources.candidates(ref))
+    known = {file.path: file for file in locked.files} if locked is not None and locked.is_intact() else {}
+    commits = {(pin.source, pin.commit) for pin in locked.fallback} | {(locked.source, locked.commit)} if locked else ()
+    return Home(
+        model=spec.name,
+        ref=ref,
         commit=snapshot.commit,
-        tree=tree_of(files),
-        requested=spec.requested,
         files=files,
-        fallback=tuple(_pin_fallback(spec, ref, files, sources) for ref in spec.fallback),
+        sources=(source, *(other for other in places if other is not source)),
+        pinned=known if (ref, snapshot.commit) in commits else {},
+        likely={path: Likely(file=file) for path, file in known.items()},
     )
 
 
@@ -137,60 +214,59 @@ def _is_fresh(spec: ModelSpec, locked: LockedModel) -> bool:
     )
 
 
-def _snapshot(sources: Sources, ref: SourceRef, revision: str | None) -> Snapshot:
-    """Ask the routes, then the candidates.
+def _snapshot(sources: Sources, ref: SourceRef, revision: str | None) -> tuple[Source, Snapshot]:
+    """Ask the routes, then the candidates; returns who answered, and what.
 
     A route may lack what it is asked for: it is no home.  A mirror of the manifest is asked
     only when the one before it does not answer.
     """
     for source in sources.routes(ref):
         try:
-            return source.snapshot(ref, revision)
+            return source, source.snapshot(ref, revision)
         except (SourceError, NotFoundError, AuthError):
             continue
-    candidates = sources.candidates(ref)
-    for source in candidates[:-1]:
+    *firsts, last = sources.candidates(ref)
+    for source in firsts:
         try:
-            return source.snapshot(ref, revision)
+            return source, source.snapshot(ref, revision)
         except SourceError:
             continue
-    return candidates[-1].snapshot(ref, revision)
+    return last, last.snapshot(ref, revision)
 
 
-def _locked_file(file: RemoteFile) -> LockedFile:
-    if file.sha256 is None:
-        raise IntegrityError(f"The source does not tell the sha256 of {file.path}, so it cannot be locked.")
-    return LockedFile(path=file.path, sha256=file.sha256, size=file.size)
-
-
-def _pin_fallback(spec: ModelSpec, ref: SourceRef, files: Sequence[LockedFile], sources: Sources) -> PinnedSource:
-    """Pin another home of the same bytes at its own default revision.
+def _fallback(
+    spec: ModelSpec, ref: SourceRef, paths: Sequence[RepoPath], sources: Sources, locked: LockedModel | None
+) -> Home:
+    """Another home of the same bytes, at its own default revision.
 
     Raises:
-        IntegrityError: A file is another one there.
         NotFoundError: A file is missing there.
     """
-    snapshot = _snapshot(sources, ref, None)
-    there: Mapping[str, RemoteFile] = {file.path: file for file in snapshot.files}
-    missing = [file.path for file in files if file.path not in there]
+    source, snapshot = _snapshot(sources, ref, None)
+    there = {file.path: file for file in snapshot.files}
+    missing = [path for path in paths if path not in there]
     if missing:
         raise NotFoundError(
             f"{spec.name}: the fallback {ref} lacks {len(missing)} of the model's files.",
             facts=[f"missing: {path}" for path in missing[:10]],
             fix=f"remove it from `fallback` of [models.{spec.name}] in models.toml",
         )
-    wrong = [file for file in files if there[file.path].sha256 != file.sha256]
+    return _home(spec, ref, (source, snapshot), sources, tuple(there[path] for path in paths), locked)
+
+
+def _require_same(spec: ModelSpec, ref: SourceRef, files: Sequence[LockedFile], there: Sequence[LockedFile]) -> None:
+    """Raise an IntegrityError if a fallback has another file than the model's own home."""
+    wrong = [(here, other) for here, other in zip(files, there, strict=True) if here.sha256 != other.sha256]
     if wrong:
         raise IntegrityError(
             f"{spec.name}: the fallback {ref} has other bytes.",
-            facts=[_compare(file.path, file.sha256, there[file.path].sha256) for file in wrong[:10]],
+            facts=[_compare(here.path, here.sha256, other.sha256) for here, other in wrong[:10]],
             fix=f"remove it from `fallback` of [models.{spec.name}] in models.toml",
         )
-    return PinnedSource(source=ref, commit=snapshot.commit)
 
 
-def _compare(path: str, here: Sha256, there: Sha256 | None) -> str:
-    return f"{path}: sha256 {here} at the source, {there or 'unknown'} at the fallback"
+def _compare(path: str, here: Sha256, there: Sha256) -> str:
+    return f"{path}: sha256 {here} at the source, {there} at the fallback"
 
 
 def _require_known(upgrade: Upgrade, manifest: Manifest) -> None:

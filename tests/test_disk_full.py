@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from fetcher.core.digest import Sha256
+from fetcher.core.digest import Expected
 from fetcher.core.retry import RetrySchedule
 from fetcher.disk.atomic import disk_errors
 from fetcher.disk.hashing import HASHING, Hashing
@@ -49,10 +49,8 @@ class FailingStore(Store):
         self._at = at
         self._number = number
 
-    def partial(
-        self, sha256: Sha256, size: int, *, stop: Callable[[], bool] = never, hashing: Hashing = HASHING
-    ) -> Partial:
-        partial = FailingPartial.open(self.partial_folder(sha256), sha256=sha256, size=size, keep=self._keep, stop=stop)
+    def partial(self, expected: Expected, *, stop: Callable[[], bool] = never, hashing: Hashing = HASHING) -> Partial:
+        partial = FailingPartial.open(self.partial_folder(expected.name), expected=expected, keep=self._keep, stop=stop)
         partial.left, partial.number = self._at, self._number
         return partial
 

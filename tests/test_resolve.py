@@ -1,12 +1,13 @@
 """Pins: moved only when the manifest or the user says so."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
 
-from fetcher.core.digest import Commit, Sha256
-from fetcher.core.interfaces import Body, NoEvents, RemoteAddress, RemoteFile, Snapshot, Source
+from fetcher.core.digest import Commit, GitBlob, Sha256
+from fetcher.core.interfaces import Body, FetchRequest, NoEvents, RemoteAddress, RemoteFile, Snapshot, Source
 from fetcher.core.lock import Lock
 from fetcher.core.manifest import Manifest, ModelSpec, Requested, SourceRef
 from fetcher.core.paths import ModelName, RepoPath
@@ -61,6 +62,16 @@ class _Sources:
         return self.detours
 
 
+class _NoBytes:
+    """For listings that tell every sha256."""
+
+    def fetch(self, requests: Sequence[FetchRequest]) -> Sequence[Sha256]:
+        raise AssertionError("nothing was to be fetched")
+
+    def holds(self, sha256: Sha256, size: int, git_blob: GitBlob) -> bool:
+        raise AssertionError("nothing was to be looked up")
+
+
 class _Notes(NoEvents):
     def __init__(self) -> None:
         self.texts: list[str] = []
@@ -98,7 +109,9 @@ def _resolve(
 ) -> Lock:
     hubs: dict[str, tuple[Source, ...]] = {"o/home": (hub,)}
     hubs.update((f"o/{name}", (other,)) for name, other in others.items())
-    return resolve(_manifest(spec), previous or Lock(), _Sources(hubs), upgrade=upgrade, events=NoEvents())
+    return resolve(
+        _manifest(spec), previous or Lock(), _Sources(hubs), hasher=_NoBytes(), upgrade=upgrade, events=NoEvents()
+    )
 
 
 def test_a_new_model_is_pinned_to_the_commit_of_its_branch() -> None:
@@ -147,13 +160,13 @@ def test_upgrade_moves_the_named_pins_only() -> None:
     hub = _hub()
     specs = (_spec("a"), _spec("b"))
     sources = _Sources({"o/home": (hub,)})
-    lock = resolve(_manifest(*specs), Lock(), sources, upgrade=KEEP_PINS, events=NoEvents())
+    lock = resolve(_manifest(*specs), Lock(), sources, hasher=_NoBytes(), upgrade=KEEP_PINS, events=NoEvents())
     hub.branches[None] = _SECOND
     upgrade = Upgrade(names=frozenset({"b"}))
-    after = resolve(_manifest(*specs), lock, sources, upgrade=upgrade, events=NoEvents())
+    after = resolve(_manifest(*specs), lock, sources, hasher=_NoBytes(), upgrade=upgrade, events=NoEvents())
     assert after.models[ModelName("a")] == lock.models[ModelName("a")]
     assert after.models[ModelName("b")].commit == _SECOND
-    every = resolve(_manifest(*specs), lock, sources, upgrade=Upgrade(names=None), events=NoEvents())
+    every = resolve(_manifest(*specs), lock, sources, hasher=_NoBytes(), upgrade=Upgrade(names=None), events=NoEvents())
     assert {model.commit for model in every.models.values()} == {_SECOND}
 
 
@@ -192,7 +205,9 @@ def test_a_pattern_that_matches_nothing_is_said() -> None:
     """Official clients end with 0 and say nothing."""
     notes = _Notes()
     spec = _spec(include=("*.json", "*.bin"))
-    resolve(_manifest(spec), Lock(), _Sources({"o/home": (_hub(),)}), upgrade=KEEP_PINS, events=notes)
+    resolve(
+        _manifest(spec), Lock(), _Sources({"o/home": (_hub(),)}), hasher=_NoBytes(), upgrade=KEEP_PINS, events=notes
+    )
     assert notes.texts == ['a: the pattern "*.bin" matches no file']
 
 
@@ -208,7 +223,7 @@ def test_a_mirror_is_asked_when_the_endpoint_does_not_answer() -> None:
     down, up = _hub(), _hub()
     down.broken = True
     sources = _Sources({"o/home": (down, up)})
-    lock = resolve(_manifest(_spec()), Lock(), sources, upgrade=KEEP_PINS, events=NoEvents())
+    lock = resolve(_manifest(_spec()), Lock(), sources, hasher=_NoBytes(), upgrade=KEEP_PINS, events=NoEvents())
     assert lock.models[ModelName("a")].commit == _FIRST
 
 
@@ -218,11 +233,11 @@ def test_a_route_is_asked_first_and_need_not_have_it(lacks: bool) -> None:
     route, home = _hub(), _hub()
     home.broken = True
     sources = _Sources({"o/home": (home,)}, detours=(route,))
-    lock = resolve(_manifest(_spec()), Lock(), sources, upgrade=KEEP_PINS, events=NoEvents())
+    lock = resolve(_manifest(_spec()), Lock(), sources, hasher=_NoBytes(), upgrade=KEEP_PINS, events=NoEvents())
     assert lock.models[ModelName("a")].commit == _FIRST
     home.broken, route.broken = False, not lacks
     route.branches.clear()
-    assert resolve(_manifest(_spec()), Lock(), sources, upgrade=KEEP_PINS, events=NoEvents()) == lock
+    assert resolve(_manifest(_spec()), Lock(), sources, hasher=_NoBytes(), upgrade=KEEP_PINS, events=NoEvents()) == lock
     assert len(route.asked) == 2
 
 

@@ -248,7 +248,7 @@ def test_what_came_before_a_cut_is_durable_before_the_wait(store: Store, hub: Sc
 
     class Look(Watcher):
         def retrying(self, request: FetchRequest, *, reason: str, delay_s: float) -> None:
-            kept.append(store.partial_size(request.sha256))
+            kept.append(store.partial_size(request.name))
 
     assert run([request], store, watcher=Look())[0].error is None
     assert kept == [MIB]
@@ -503,7 +503,7 @@ def test_a_stop_ends_a_hanging_run_within_a_second_and_keeps_the_bytes(store: St
     assert str(caught.value) == (
         "Interrupted; what was received is kept.\n  done: 0 of 1 files\n  fix: run the command again to go on"
     )
-    kept = store.partial_size(request.sha256)
+    kept = store.partial_size(request.name)
     assert kept >= 3 * MIB
     watcher = Watcher()
     assert run([request], store, watcher=watcher)[0].error is None
@@ -534,7 +534,7 @@ def test_a_stop_ends_a_wait_between_tries(store: Store, hub: ScriptedSource) -> 
 def test_a_partial_held_by_another_is_waited_for_and_its_object_found(store: Store, hub: ScriptedSource) -> None:
     """Two fetchers, one store: the second waits politely and downloads nothing."""
     request = request_for(DATA, "big.bin", [hub])
-    other = store.partial(request.sha256, request.size)
+    other = store.partial(request.expected)
     clock = Clock()
 
     def finish(seconds: float) -> None:
@@ -560,12 +560,12 @@ def test_a_partial_held_by_another_is_waited_for_and_its_object_found(store: Sto
 def test_a_holder_without_progress_is_exit_10_after_the_wait(store: Store, hub: ScriptedSource) -> None:
     """A hung fetcher elsewhere must not hang this one for ever."""
     request = request_for(DATA, "big.bin", [hub])
-    with store.partial(request.sha256, request.size):
+    with store.partial(request.expected):
         error = error_of(run([request], store))
     assert isinstance(error, BusyError)
     assert str(error) == (
         "Another fetcher is downloading the same file.\n"
-        f"  partial: {store.partial_folder(request.sha256)}\n"
+        f"  partial: {store.partial_folder(request.name)}\n"
         "  fix: wait for it to end and run the command again"
     )
 
@@ -574,7 +574,7 @@ def test_bytes_of_an_earlier_run_that_were_wrong_cost_one_more_download(store: S
     """A server that lied yesterday must not make today's honest one look guilty."""
     request = request_for(DATA, "big.bin", [hub])
     wrong = b"\0" + DATA[1:MIB]
-    with store.partial(request.sha256, request.size) as partial:
+    with store.partial(request.expected) as partial:
         partial.write(0, memoryview(wrong))
         partial.absorb(0, memoryview(wrong))
     assert run([request], store)[0].error is None
@@ -641,7 +641,7 @@ def test_room_that_is_reserved_or_shared_is_not_asked_for_twice(tmp_path: Path, 
     here = Job(request=request_for(SMALL, "small.json", [hub]), store=store)
     require_space([job, job, here])
     other = random.Random(3).randbytes(4 * MIB)
-    with store.partial(request_for(other, "other", [hub]).sha256, len(other)):
+    with store.partial(request_for(other, "other", [hub]).expected):
         require_space([job, Job(request=request_for(other, "other", [hub]), store=store)])
     with pytest.raises(DiskError):
         require_space([job, Job(request=request_for(b"x", "x", [hub]), store=store)])

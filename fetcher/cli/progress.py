@@ -153,15 +153,15 @@ class Bars(NoEvents):
     def file_started(self, request: FetchRequest, *, have: int) -> None:
         """Show the file, while there is room."""
         with self._mutex:
-            if request.sha256 not in self._tasks and len(self._tasks) < _BARS:
+            if request.name not in self._tasks and len(self._tasks) < _BARS:
                 label = _cropped(request.label, self._width // 3)
-                self._tasks[request.sha256] = self._progress.add_task(label, total=request.size, completed=have)
+                self._tasks[request.name] = self._progress.add_task(label, total=request.size, completed=have)
 
     def bytes_received(self, request: FetchRequest, count: int) -> None:
         """Move the bars."""
         if self._total is not None:
             self._progress.advance(self._total, count)
-        task = self._tasks.get(request.sha256)
+        task = self._tasks.get(request.name)
         if task is not None:
             self._progress.advance(task, count)
 
@@ -188,7 +188,7 @@ class Bars(NoEvents):
     def _drop(self, request: FetchRequest) -> None:
         with self._mutex:
             self._done += 1
-            task = self._tasks.pop(request.sha256, None)
+            task = self._tasks.pop(request.name, None)
         if task is not None:
             self._progress.remove_task(task)
         if self._total is not None:

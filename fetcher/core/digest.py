@@ -6,9 +6,11 @@ Holds no hashing of files; that is the business of transfer.py and disk/.
 import hashlib
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Self
 
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+_GIT_BLOB = re.compile(r"[0-9a-f]{40}\Z")
 _COMMIT = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
 
 EMPTY_SHA256_HEX = hashlib.sha256(b"").hexdigest()
@@ -43,6 +45,42 @@ class Sha256(str):
 
 
 EMPTY_SHA256 = Sha256(EMPTY_SHA256_HEX)
+
+
+class GitBlob(str):
+    """The id of a git blob: sha1 over `blob <size>\\0` and the content, as 40 lower-case hex digits."""
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> Self:
+        if not _GIT_BLOB.match(text):
+            raise ValueError(f"expected 40 hex digits of a git blob, got {text[:80]!r}")
+        return super().__new__(cls, text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What is known of an object before its bytes are here.
+
+    Attributes:
+        size: Bytes.
+        sha256: None while nobody has told it; the bytes then tell it themselves.
+        git_blob: What proves the bytes where their sha256 is not told.
+        origin: Where the bytes come from; tells objects apart of which no hash is known.
+    """
+
+    size: int
+    sha256: Sha256 | None = None
+    git_blob: GitBlob | None = None
+    origin: str = ""
+
+    @property
+    def name(self) -> Sha256:
+        """What it is called on its way: its sha256, else a digest of what is known."""
+        if self.sha256 is not None:
+            return self.sha256
+        known = f"blob {self.git_blob}" if self.git_blob else f"origin {self.origin}"
+        return Sha256(hashlib.sha256(f"{known} {self.size}".encode()).hexdigest())
 
 
 class Commit(str):

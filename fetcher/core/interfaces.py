@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
-from fetcher.core.digest import Commit, Sha256
+from fetcher.core.digest import Commit, Expected, GitBlob, Sha256
 from fetcher.core.manifest import SourceRef
 from fetcher.core.paths import RepoPath
 
@@ -20,13 +20,13 @@ class RemoteFile:
     Attributes:
         size: Bytes.
         sha256: None where the listing does not tell it; it is then hashed at lock time.
-        git_blob: sha1 of the git blob, where the listing tells that instead.
+        git_blob: Id of the git blob, where the listing tells that instead.
     """
 
     path: RepoPath
     size: int
     sha256: Sha256 | None
-    git_blob: str | None = None
+    git_blob: GitBlob | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,13 +40,18 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteAddress:
-    """One file at one commit, as a source needs it to send bytes; `size` is in bytes."""
+    """One file at one commit, as a source needs it to send bytes.
+
+    Attributes:
+        size: Bytes.
+        sha256: None while the model is being locked and no listing tells it.
+    """
 
     ref: SourceRef
     commit: Commit
     path: RepoPath
     size: int
-    sha256: Sha256
+    sha256: Sha256 | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,13 +151,30 @@ class FetchRequest:
 
     Attributes:
         label: How the file is called in messages, such as `gpt2/config.json`.
+        sha256: None at lock time, where no listing tells it.
         size: Bytes.
+        git_blob: Proves the bytes where `sha256` cannot.
     """
 
     label: str
-    sha256: Sha256
+    sha256: Sha256 | None
     size: int
     candidates: tuple[Candidate, ...]
+    git_blob: GitBlob | None = None
+
+    @property
+    def expected(self) -> Expected:
+        """What its bytes must be."""
+        origin = ""
+        if self.candidates:
+            address = self.candidates[0].address
+            origin = f"{address.ref}@{address.commit}/{address.path}"
+        return Expected(size=self.size, sha256=self.sha256, git_blob=self.git_blob, origin=origin)
+
+    @property
+    def name(self) -> Sha256:
+        """What it is called on its way: its sha256 where that is known."""
+        return self.sha256 or self.expected.name
 
 
 class Events(Protocol):

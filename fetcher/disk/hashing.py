@@ -12,7 +12,8 @@ from typing import Protocol, Self
 
 from blake3 import blake3
 
-from fetcher.core.digest import Sha256
+from fetcher.core.digest import Expected, GitBlob, Sha256
+from fetcher.errors import IntegrityError
 
 
 class Hasher(Protocol):
@@ -50,6 +51,61 @@ class Hashing:
 
 HASHING = Hashing()
 
+
+def git_blob_hasher(size: int) -> Hasher:
+    """Makes the id of a git blob (git's hash-object): sha1 over `blob <size>\\0` and the content."""
+    return hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """Hashes all bytes of an object, in order, and says at their end whether they are right."""
+
+    _expected: Expected
+    _sha256: Hasher
+    _blob: Hasher | None
+
+    @classmethod
+    def of(cls, expected: Expected, hashing: Hashing = HASHING) -> Self:
+        """Begin."""
+        blob = git_blob_hasher(expected.size) if expected.git_blob else None
+        return cls(expected, hashing.whole(expected.name), blob)
+
+    def update(self, data: memoryview) -> None:
+        """Take bytes in."""
+        self._sha256.update(data)
+        if self._blob is not None:
+            self._blob.update(data)
+
+    def copy(self) -> "Whole":
+        """One in the same state."""
+        return Whole(self._expected, self._sha256.copy(), self._blob.copy() if self._blob is not None else None)
+
+    def proven(self) -> Sha256:
+        """The sha256 of all bytes.
+
+        Raises:
+            IntegrityError: They are not what was expected.
+        """
+        found, expected = Sha256(self._sha256.hexdigest()), self._expected
+        if expected.sha256 is not None and found != expected.sha256:
+            raise wrong_bytes(expected.sha256, found)
+        if self._blob is not None and self._blob.hexdigest() != expected.git_blob:
+            raise IntegrityError(
+                "The bytes received are not those of the listing.",
+                facts=[f"listed: git blob {expected.git_blob}", f"received: git blob {self._blob.hexdigest()}"],
+            )
+        return found
+
+
+def wrong_bytes(locked: Sha256, received: Sha256) -> IntegrityError:
+    """The error of a whole with another sha256."""
+    return IntegrityError(
+        "The bytes received are not those of the lock.",
+        facts=[f"locked: sha256 {locked}", f"received: sha256 {received}"],
+    )
+
+
 _PIECE = 1 << 20  # bytes; performance.md: page cache reads are fastest at 1 MiB
 
 
@@ -64,6 +120,20 @@ def sha256_of(path: Path) -> Sha256:
         return sha256_of_descriptor(descriptor)
     finally:
         os.close(descriptor)
+
+
+def git_blob_of(path: Path, size: int) -> GitBlob:
+    """The git blob id of a regular file of `size` bytes.
+
+    Raises:
+        OSError: It cannot be opened or read.
+    """
+    digest = git_blob_hasher(size)
+    buffer = memoryview(bytearray(_PIECE))
+    with open(path, "rb", buffering=0) as file:
+        while count := file.readinto(buffer):
+            digest.update(buffer[:count])
+    return GitBlob(digest.hexdigest())
 
 
 def sha256_of_descriptor(descriptor: int) -> Sha256:

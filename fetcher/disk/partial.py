@@ -1,8 +1,10 @@
 """An object on its way: a preallocated file and the journal of what in it is durable.
 
-    partial/<sha256>/data      the object's size from the start
-    partial/<sha256>/journal   a line a piece: `<start> <stop> <blake3> <check>`
-    partial/<sha256>/claim, owner   see claim.py
+    partial/<name>/data        the object's size from the start
+    partial/<name>/journal     a line a piece: `<start> <stop> <blake3> <check>`
+    partial/<name>/claim, owner     see claim.py
+
+The name is the object's sha256, or, while nobody knows that, what `Expected.name` makes up.
 
 Bytes arrive in *segments*: runs within one chunk (16 MiB), each written by one thread in
 order; segments arrive in any order.  A journal line is written after its bytes are durable
@@ -34,19 +36,19 @@ from typing import Self
 
 from blake3 import blake3
 
-from fetcher.core.digest import Sha256
+from fetcher.core.digest import Expected, Sha256
 from fetcher.core.download import Span
 from fetcher.disk.atomic import backdate, disk_errors, write_atomic
 from fetcher.disk.chunks import CHUNK, ChunkList, chunk_stop
 from fetcher.disk.claim import Claim
-from fetcher.disk.hashing import HASHING, Hasher, Hashing
-from fetcher.errors import BusyError, IntegrityError, InterruptedRun
+from fetcher.disk.hashing import HASHING, Hasher, Hashing, Whole
+from fetcher.errors import BusyError, InterruptedRun
 
 _PIECE = 1 << 20  # bytes; performance.md: page cache reads are fastest at 1 MiB
 _RECORD_EVERY = 8 << 20  # bytes; with what waits to be hashed, a kill stays below a chunk
 _FORMAT = "fetcher-partial 1"
 
-Keep = Callable[[Path, Sha256, ChunkList], Path]
+Keep = Callable[[Path, Sha256, ChunkList], object]
 _seeking = threading.Lock()  # for systems without pwrite and preadv (Windows)
 _sync_data = getattr(os, "fdatasync", os.fsync)
 
@@ -102,10 +104,10 @@ class Partial:
     """
 
     def __init__(
-        self, folder: Path, *, sha256: Sha256, size: int, keep: Keep, claim: Claim, hashing: Hashing = HASHING
+        self, folder: Path, *, expected: Expected, keep: Keep, claim: Claim, hashing: Hashing = HASHING
     ) -> None:
-        self.sha256 = sha256
-        self.size = size
+        self.size = expected.size
+        self._expected = expected
         self._folder = folder
         self._keep = keep
         self._claim: Claim | None = claim
@@ -121,7 +123,7 @@ class Partial:
         self._chunk_have: dict[int, int] = {}  # bytes here, by start of the chunk
         self._have = 0
         self._unrecorded = 0
-        self._whole = hashing.whole(sha256)
+        self._whole = Whole.of(expected, hashing)
         self._front = 0  # first byte of the object that `_whole` has not seen
         self._read_back = memoryview(b"")  # buffer of `hash_next`, made when it is needed
 
@@ -130,8 +132,7 @@ class Partial:
         cls,
         folder: Path,
         *,
-        sha256: Sha256,
-        size: int,
+        expected: Expected,
         keep: Keep,
         stop: Callable[[], bool] = never,
         hashing: Hashing = HASHING,
@@ -144,7 +145,7 @@ class Partial:
                 facts=[f"partial: {folder}"],
                 fix="wait for it to end and run the command again",
             )
-        partial = cls(folder, sha256=sha256, size=size, keep=keep, claim=claim, hashing=hashing)
+        partial = cls(folder, expected=expected, keep=keep, claim=claim, hashing=hashing)
         try:
             with disk_errors(folder):
                 partial._open_files()
@@ -296,14 +297,14 @@ class Partial:
             self._new_journal([_record_of(segment) for segment in kept])
         return gone
 
-    def publish(self) -> Path:
+    def publish(self) -> Sha256:
         """Prove the whole, give it its final name and remove the partial.
 
         Returns:
-            The object's path.
+            The object's sha256.
 
         Raises:
-            IntegrityError: The sha256 is another; nothing is published, and the caller forgets
+            IntegrityError: It is not what was expected; nothing is published, and the caller forgets
                 what it holds for wrong.
             DiskError: It could not be made durable or renamed.
         """
@@ -312,16 +313,15 @@ class Partial:
         while self.hash_next():
             pass
         with disk_errors(self._folder):
-            found = Sha256(self._whole.hexdigest())
-            if found != self.sha256:
-                raise wrong_bytes(self.sha256, found)
+            found = self._whole.proven()
             if self._claim is None or not self._claim.is_held():
                 raise BusyError(
                     "Another fetcher has taken over this download.",
                     facts=[f"partial: {self._folder}"],
                     fix="run the command again",
                 )
-            return self._publish_proven()
+            self._publish_proven(found)
+        return found
 
     def discard(self) -> None:
         """Remove the partial and all of its bytes."""
@@ -363,7 +363,7 @@ class Partial:
 
     def _recover(self, stop: Callable[[], bool]) -> None:
         kept = []
-        for record in _read_journal(self._folder / "journal", self.sha256, self.size):
+        for record in _read_journal(self._folder / "journal", self._expected.name, self.size):
             if self._prove(record, stop):
                 kept.append(record)
         self._new_journal(kept)
@@ -400,7 +400,7 @@ class Partial:
         if self._journal >= 0:
             os.close(self._journal)
             self._journal = -1
-        text = "".join([f"{_FORMAT} {self.sha256} {self.size}\n", *map(str, records)])
+        text = "".join([f"{_FORMAT} {self._expected.name} {self.size}\n", *map(str, records)])
         write_atomic(path, text.encode("ascii"))
         self._journal = os.open(path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0))
 
@@ -412,7 +412,7 @@ class Partial:
         self._dirty.clear()
         self._chunk_have.clear()
         self._have = self._unrecorded = 0
-        self._whole, self._front = self._hashing.whole(self.sha256), 0
+        self._whole, self._front = Whole.of(self._expected, self._hashing), 0
 
     def _add(self, segment: _Segment) -> None:
         """Take a segment in that overlaps none."""
@@ -510,7 +510,7 @@ class Partial:
 
     # the end
 
-    def _publish_proven(self) -> Path:
+    def _publish_proven(self, sha256: Sha256) -> None:
         digests = tuple(self._segments[start].hasher.hexdigest() for start in self._starts)
         chunks = ChunkList(size=self.size, digests=digests)
         backdate(self._data)
@@ -518,9 +518,8 @@ class Partial:
         self._close_files()
         data = self._folder / "data"
         data.chmod(0o444)
-        path = self._keep(data, self.sha256, chunks)
+        self._keep(data, sha256, chunks)
         self._remove_files()
-        return path
 
     def _remove_files(self) -> None:
         for name in ("data", "journal"):
@@ -538,14 +537,6 @@ class Partial:
         self._data = self._journal = -1
 
 
-def wrong_bytes(locked: Sha256, received: Sha256) -> IntegrityError:
-    """The error of a whole with another sha256."""
-    return IntegrityError(
-        "The bytes received are not those of the lock.",
-        facts=[f"locked: sha256 {locked}", f"received: sha256 {received}"],
-    )
-
-
 def recorded_size(folder: Path) -> int:
     """Bytes that a partial's journal records, unproven; 0 without one."""
     path = folder / "journal"
@@ -558,13 +549,13 @@ def recorded_size(folder: Path) -> int:
     return sum(record.stop - record.start for record in _read_journal(path, Sha256(folder.name), int(head[3])))
 
 
-def _read_journal(path: Path, sha256: Sha256, size: int) -> list[_Record]:
+def _read_journal(path: Path, name: Sha256, size: int) -> list[_Record]:
     """The last good records, in file order, none overlapping; none from a journal of something else."""
     try:
         head, *lines = path.read_text(encoding="ascii", errors="replace").split("\n")
     except FileNotFoundError:
         return []
-    if head != f"{_FORMAT} {sha256} {size}":
+    if head != f"{_FORMAT} {name} {size}":
         return []
     found: dict[int, list[_Record]] = {}  # by chunk
     for line in lines:

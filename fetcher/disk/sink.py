@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
-from fetcher.core.digest import Sha256
+from fetcher.core.digest import Expected, Sha256
 from fetcher.core.download import Span
-from fetcher.disk.hashing import HASHING, Hashing
-from fetcher.disk.partial import Partial, wrong_bytes
+from fetcher.disk.hashing import HASHING, Hashing, Whole
+from fetcher.disk.partial import Partial
 from fetcher.errors import InterruptedRun
 
 BEHIND_BUFFERS = 8  # performance.md: a ring of 8
@@ -65,11 +65,11 @@ class Sink(Protocol):
         """
         ...
 
-    def publish(self) -> None:
-        """Prove the whole and put it into the store.
+    def publish(self) -> Sha256:
+        """Prove the whole and put it into the store; returns its sha256.
 
         Raises:
-            IntegrityError: Another sha256; call `forget`.
+            IntegrityError: It is not what was expected; call `forget`.
             DiskError: It could not be made durable.
         """
         ...
@@ -94,17 +94,16 @@ class MemorySink:
         self,
         keep: Callable[[Sha256, bytes], object],
         *,
-        sha256: Sha256,
-        size: int,
+        expected: Expected,
         buffer_size: int,
         hashing: Hashing = HASHING,
     ) -> None:
         self._keep = keep
-        self._sha256 = sha256
-        self._size = size
+        self._expected = expected
+        self._size = expected.size
         self._hashing = hashing
         self._bytes = bytearray()
-        self._buffer = memoryview(bytearray(min(buffer_size, size)))
+        self._buffer = memoryview(bytearray(min(buffer_size, expected.size)))
 
     @property
     def have(self) -> int:
@@ -128,13 +127,12 @@ class MemorySink:
     def save(self) -> None:
         """Nothing: a kill costs less than one part."""
 
-    def publish(self) -> None:
-        hasher = self._hashing.whole(self._sha256)
-        hasher.update(memoryview(self._bytes))
-        found = Sha256(hasher.hexdigest())
-        if found != self._sha256:
-            raise wrong_bytes(self._sha256, found)
-        self._keep(self._sha256, bytes(self._bytes))
+    def publish(self) -> Sha256:
+        whole = Whole.of(self._expected, self._hashing)
+        whole.update(memoryview(self._bytes))
+        found = whole.proven()
+        self._keep(found, bytes(self._bytes))
+        return found
 
     def forget(self, spans: Sequence[Span]) -> list[Span]:
         gone = [Span(start=0, stop=self.have)] if self._bytes else []
@@ -208,8 +206,8 @@ class InlineSink:
         with self._gate.entered():
             self._partial.save()
 
-    def publish(self) -> None:
-        self._partial.publish()
+    def publish(self) -> Sha256:
+        return self._partial.publish()
 
     def forget(self, spans: Sequence[Span]) -> list[Span]:
         return self._partial.forget(spans)
@@ -291,11 +289,11 @@ class BehindSink:
         with self._lock:
             self._room.notify_all()
 
-    def publish(self) -> None:
+    def publish(self) -> Sha256:
         with self._lock:
             self._room.wait_for(lambda: self._error or not (self._is_hashing or self._hot))
             self._check()
-        self._partial.publish()
+        return self._partial.publish()
 
     def forget(self, spans: Sequence[Span]) -> list[Span]:
         return self._partial.forget(spans)

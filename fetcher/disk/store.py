@@ -2,7 +2,7 @@
 
     objects/sha256/ab/cdef…          the bytes; mode 0444; `sha256sum` proves them
     objects/blake3/ab/cdef….chunks   blake3 of each 16 MiB, for objects of 1 MiB and more
-    partial/<sha256>/                an object on its way (partial.py)
+    partial/<name>/                  an object on its way (partial.py)
 
 Not in here: receiving bytes (transfer.py), placing them (place.py).
 
@@ -20,10 +20,10 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from fetcher.core.digest import Sha256
+from fetcher.core.digest import Expected, GitBlob, Sha256
 from fetcher.disk.atomic import disk_errors, make_folder, rename_durably, write_atomic
 from fetcher.disk.chunks import ChunkList
-from fetcher.disk.hashing import HASHING, Hashing, sha256_of
+from fetcher.disk.hashing import HASHING, Hashing, git_blob_of, sha256_of
 from fetcher.disk.partial import Partial, never, recorded_size
 
 SMALL_BELOW = 1 << 20  # bytes; such an object has no chunk list: hashing it costs nothing
@@ -68,6 +68,13 @@ class Store:
         except FileNotFoundError:
             return False
 
+    def holds_blob(self, sha256: Sha256, size: int, git_blob: GitBlob) -> bool:
+        """Whether an object is here and is that git blob."""
+        try:
+            return self.has(sha256, size) and git_blob_of(self.object_path(sha256), size) == git_blob
+        except OSError:
+            return False
+
     def chunks(self, sha256: Sha256) -> ChunkList | None:
         """The blake3 of each 16 MiB of an object, if the store keeps it."""
         try:
@@ -101,13 +108,10 @@ class Store:
         write_atomic(path, data, mode=0o444)
         return sha256
 
-    def partial(
-        self, sha256: Sha256, size: int, *, stop: Callable[[], bool] = never, hashing: Hashing = HASHING
-    ) -> Partial:
+    def partial(self, expected: Expected, *, stop: Callable[[], bool] = never, hashing: Hashing = HASHING) -> Partial:
         """Open what is there of an object, prove it, and claim the right to go on.
 
         Args:
-            size: Of the whole object, in bytes.
             stop: Asked now and then while the bytes on disk are proven.
 
         Raises:
@@ -115,21 +119,21 @@ class Store:
             InterruptedRun: `stop` said so.
             DiskError: No space, read-only, no permission.
         """
-        folder = self.partial_folder(sha256)
-        return Partial.open(folder, sha256=sha256, size=size, keep=self._keep, stop=stop, hashing=hashing)
+        folder = self.partial_folder(expected.name)
+        return Partial.open(folder, expected=expected, keep=self._keep, stop=stop, hashing=hashing)
 
-    def partial_folder(self, sha256: Sha256) -> Path:
-        """Where an object is while it is on its way."""
-        return self.root / "partial" / sha256
+    def partial_folder(self, name: Sha256) -> Path:
+        """Where an object is while it is on its way; see `Expected.name`."""
+        return self.root / "partial" / name
 
-    def partial_size(self, sha256: Sha256) -> int:
+    def partial_size(self, name: Sha256) -> int:
         """Bytes that the journal of a partial records; not proven yet."""
-        return recorded_size(self.partial_folder(sha256))
+        return recorded_size(self.partial_folder(name))
 
-    def partial_room(self, sha256: Sha256) -> int:
+    def partial_room(self, name: Sha256) -> int:
         """Bytes of disk that a partial takes already (it is preallocated)."""
         try:
-            found = (self.partial_folder(sha256) / "data").stat()
+            found = (self.partial_folder(name) / "data").stat()
         except (FileNotFoundError, NotADirectoryError):
             return 0
         blocks: int = getattr(found, "st_blocks", 0)  # of 512 bytes, POSIX stat
@@ -149,16 +153,15 @@ class Store:
             path = path.parent
         return path
 
-    def _keep(self, data: Path, sha256: Sha256, chunks: ChunkList) -> Path:
+    def _keep(self, data: Path, sha256: Sha256, chunks: ChunkList) -> None:
         """Give a finished file, proven and durable, its name as an object."""
         path = self.object_path(sha256)
         if self.has(sha256, chunks.size):
-            return path  # another writer was first; its object is shared already
+            return  # another writer was first; its object is shared already
         if chunks.size >= SMALL_BELOW:
             self._write_chunks(sha256, chunks)
         make_folder(path.parent)
         rename_durably(data, path)
-        return path
 
     def _write_chunks(self, sha256: Sha256, chunks: ChunkList) -> None:
         path = self.chunks_path(sha256)

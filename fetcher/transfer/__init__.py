@@ -7,6 +7,7 @@
     fetch.py   one object on its way, by one or several lines
     batches.py small files that wait for one sync
     run.py     the workers, and who does what next
+    unhashed.py  into one store, to learn the sha256
 
 Not in here: what to fetch (core/plan.py), the rules of a reply (core/download.py), parts
 and the number of connections (core/parts.py, core/connections.py), waits and the choice
@@ -28,5 +29,6 @@ Promises (tests/test_transfer.py, tests/test_parts.py, tests/test_disk_full.py):
 from fetcher.transfer.jobs import Job, Outcome, TransferSettings
 from fetcher.transfer.run import run_transfer
 from fetcher.transfer.space import require_space
+from fetcher.transfer.unhashed import StoreHasher
 
-__all__ = ["Job", "Outcome", "TransferSettings", "require_space", "run_transfer"]
+__all__ = ["Job", "Outcome", "StoreHasher", "TransferSettings", "require_space", "run_transfer"]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fetcher.core.digest import Sha256
 from fetcher.disk.batch import Batch, remove_dead
-from fetcher.disk.store import SMALL_BELOW, Store
+from fetcher.disk.store import SMALL_BELOW
 from fetcher.errors import DiskError
 from fetcher.transfer.jobs import Job
 
@@ -24,7 +24,7 @@ class _Waiting:
     """Files of one store."""
 
     batch: Batch
-    jobs: list[Job] = field(default_factory=list)
+    jobs: list[tuple[Job, Sha256]] = field(default_factory=list)
     since_s: float = 0.0
 
 
@@ -36,7 +36,7 @@ class Batches:
     """
 
     def __init__(
-        self, jobs: Sequence[Job], *, clock: Callable[[], float], done: Callable[[Job, DiskError | None], None]
+        self, jobs: Sequence[Job], *, clock: Callable[[], float], done: Callable[[Job, Sha256, DiskError | None], None]
     ) -> None:
         self._is_worth_it = sum(job.request.size < SMALL_BELOW for job in jobs) >= _WORTH_FROM
         self._clock = clock
@@ -46,27 +46,25 @@ class Batches:
         for store in {str(job.store.root): job.store for job in jobs}.values():
             remove_dead(store)
 
-    def keep(self, store: Store) -> Callable[[Sha256, bytes], object]:
+    def keep(self, job: Job) -> Callable[[Sha256, bytes], object]:
         """How the bytes of a small file are kept."""
-        if not self._is_worth_it:
+        store = job.store
+        # Two jobs of which nothing is known may turn out to be the same object, and write one file.
+        if not self._is_worth_it or not (job.request.sha256 or job.request.git_blob):
             return lambda sha256, data: store.add_bytes(data)
         with self._lock:
             if store.root not in self._waiting:
                 self._waiting[store.root] = _Waiting(Batch(store))
             return self._waiting[store.root].batch.add
 
-    def takes(self, job: Job) -> bool:
+    def takes(self, job: Job, sha256: Sha256) -> bool:
         """Let a complete file wait for its name; False if it has it already."""
         with self._lock:
             waiting = self._waiting.get(job.store.root)
-            if (
-                waiting is None
-                or job.request.size >= SMALL_BELOW
-                or job.store.has(job.request.sha256, job.request.size)
-            ):
+            if waiting is None or job.request.size >= SMALL_BELOW or job.store.has(sha256, job.request.size):
                 return False
             waiting.since_s = waiting.since_s if waiting.jobs else self._clock()
-            waiting.jobs.append(job)
+            waiting.jobs.append((job, sha256))
             return True
 
     def publish_due(self) -> None:
@@ -90,8 +88,8 @@ class Batches:
         for batch, jobs in due:
             error: DiskError | None = None
             try:
-                batch.publish([job.request.sha256 for job in jobs])
+                batch.publish([sha256 for _, sha256 in jobs])
             except DiskError as refused:
                 error = refused
-            for job in jobs:
-                self._done(job, error)
+            for job, sha256 in jobs:
+                self._done(job, sha256, error)

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from fetcher.core.digest import Sha256
 from fetcher.core.download import Span
 from fetcher.core.interfaces import Candidate, FetchRequest
 from fetcher.core.parts import Part, Parts, part_size
@@ -77,8 +78,8 @@ class Fetch:
 
     # the workers
 
-    def lead(self, slot: Slot) -> None:
-        """Receive and publish.
+    def lead(self, slot: Slot) -> Sha256:
+        """Receive and publish; returns the sha256.
 
         Raises:
             FetcherError: All candidates are given up, or the disk refused.
@@ -88,8 +89,9 @@ class Fetch:
             self.work(slot)
             slot.release()
             self._wait_for_helpers()
-            if self._sink.have == self.request.size and self._is_published():
-                return
+            sha256 = self._published() if self._sink.have == self.request.size else None
+            if sha256 is not None:
+                return sha256
 
     def work(self, slot: Slot) -> None:
         """Fetch parts until there is nothing to take, or no connection to be had.
@@ -248,16 +250,16 @@ class Fetch:
 
     # the end
 
-    def _is_published(self) -> bool:
+    def _published(self) -> Sha256 | None:
         """Publish if all is right; else forget what may be wrong."""
         try:
-            self._sink.publish()
+            sha256 = self._sink.publish()
         except IntegrityError as error:
             self._forget_wrong(error)
-            return False
+            return None
         for label in dict.fromkeys(self._wrong):
             self._office.events.note(f"{label} sent wrong bytes of {self.request.label}; others had the right ones.")
-        return True
+        return sha256
 
     def _forget_wrong(self, error: IntegrityError) -> None:
         given = _given(self._gifts)
@@ -311,6 +313,12 @@ def _hosts(givers: Iterable[Candidate]) -> str:
 
 def wrong_bytes_of(giver: str, request: FetchRequest, error: IntegrityError) -> IntegrityError:
     """A wrong hash, with the file and who sent it."""
+    if request.sha256 is None:
+        return IntegrityError(
+            f"{giver} sent other bytes than its listing has for {request.label}.",
+            facts=error.facts,
+            fix="run the command again, or use another source",
+        )
     return IntegrityError(
         f"{giver} sent other bytes than the lock has for {request.label}.",
         facts=error.facts,

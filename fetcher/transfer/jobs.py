@@ -23,22 +23,28 @@ class Job:
     @property
     def key(self) -> tuple[Sha256, str]:
         """What makes two jobs the same."""
-        return self.request.sha256, str(self.store.root)
+        return self.request.name, str(self.store.root)
 
     @property
     def on_disk(self) -> int:
         """Bytes that are here already, unproven."""
         request, store = self.request, self.store
-        if store.has(request.sha256, request.size):
+        if self.is_here():
             return request.size
-        return 0 if request.size < SMALL_BELOW else store.partial_size(request.sha256)
+        return 0 if request.size < SMALL_BELOW else store.partial_size(request.name)
+
+    def is_here(self) -> bool:
+        """Whether the store has the object; never while nobody knows its sha256."""
+        sha256 = self.request.sha256
+        return sha256 is not None and self.store.has(sha256, self.request.size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How a job ended; without an error the object is in the store."""
+    """How a job ended; without an error the object is in the store, named `sha256`."""
 
     request: FetchRequest
+    sha256: Sha256 | None = None
     error: FetcherError | None = None
 
 

@@ -14,14 +14,15 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from fetcher.core.connections import Connections
-from fetcher.core.digest import EMPTY_SHA256, Sha256
+from fetcher.core.digest import Sha256
 from fetcher.core.interfaces import Candidate, Events
 from fetcher.core.pace import Pace
 from fetcher.disk.claim import last_write
-from fetcher.disk.partial import Partial, wrong_bytes
+from fetcher.disk.hashing import Whole
+from fetcher.disk.partial import Partial
 from fetcher.disk.sink import BehindSink, InlineSink, MemorySink, Sink
 from fetcher.disk.store import SMALL_BELOW
-from fetcher.errors import BusyError, FetcherError, InterruptedRun, SourceError
+from fetcher.errors import BusyError, FetcherError, IntegrityError, InterruptedRun, SourceError
 from fetcher.transfer.batches import Batches
 from fetcher.transfer.fetch import Fetch, wrong_bytes_of
 from fetcher.transfer.jobs import Job, Outcome, TransferSettings, unique
@@ -72,7 +73,7 @@ def run_transfer(
         raise failed
     if len(run.errors) < len(todo):
         _raise_unfinished(run, stop, files=len(todo))
-    return [Outcome(request=job.request, error=run.errors[job.key]) for job in jobs]
+    return [Outcome(request=job.request, sha256=run.found.get(job.key), error=run.errors[job.key]) for job in jobs]
 
 
 def _raise_unfinished(run: "Run", stop: threading.Event, *, files: int) -> None:
@@ -159,6 +160,7 @@ class Run:
         sleep: Sleep | None,
     ) -> None:
         self.errors: dict[tuple[Sha256, str], FetcherError | None] = {}  # of the jobs that ended
+        self.found: dict[tuple[Sha256, str], Sha256] = {}  # of those that ended well
         self.settings = settings
         self.events = events
         self.clock = clock
@@ -178,7 +180,7 @@ class Run:
         self._pace = Pace(settings.limit_rate) if settings.limit_rate else None
         self._pace_lock = threading.Lock()
         self._crash: BaseException | None = None
-        self._batches = Batches(jobs, clock=clock, done=self._ended)
+        self._batches = Batches(jobs, clock=clock, done=self._named)
 
     # the calling thread
 
@@ -320,79 +322,87 @@ class Run:
 
     def _do(self, job: Job, slot: _Slot) -> None:
         try:
-            self._fetch(job, slot)
+            sha256 = self._fetch(job, slot)
         except InterruptedRun:
             return
         except FetcherError as error:
-            self._ended(job, error)
+            self._failed(job, error)
         else:
-            if not self._batches.takes(job):
-                self._ended(job, None)
+            if not self._batches.takes(job, sha256):
+                self._named(job, sha256, None)
         finally:
             slot.release()
             with self._changed:
                 self._files -= 1
                 self._changed.notify_all()
 
-    def _ended(self, job: Job, error: FetcherError | None) -> None:
-        self.errors[job.key] = error
-        if error is None:
-            self.events.file_done(job.request)
+    def _named(self, job: Job, sha256: Sha256, error: FetcherError | None) -> None:
+        """An object has its name, or the disk refused it."""
+        if error is not None:
+            self._failed(job, error)
             return
+        self.found[job.key] = sha256
+        self.errors[job.key] = None
+        self.events.file_done(job.request)
+
+    def _failed(self, job: Job, error: FetcherError) -> None:
+        self.errors[job.key] = error
         self.events.file_failed(job.request, error)
         if not self.settings.keep_going:
             self._over.set()
 
-    def _fetch(self, job: Job, slot: _Slot) -> None:
+    def _fetch(self, job: Job, slot: _Slot) -> Sha256:
+        """Bring an object into its store; returns its sha256."""
         request, store = job.request, job.store
-        if store.has(request.sha256, request.size):
-            return
+        if request.sha256 is not None and job.is_here():
+            return request.sha256
         if request.size == 0:
-            if request.sha256 != EMPTY_SHA256:
-                raise wrong_bytes_of("An empty file", request, wrong_bytes(request.sha256, EMPTY_SHA256))
-            store.add_bytes(b"")
-            return
+            try:
+                Whole.of(request.expected).proven()
+            except IntegrityError as error:
+                raise wrong_bytes_of("An empty file", request, error) from None
+            return store.add_bytes(b"")
         sink = self._sink(job)
-        if sink is None:
-            return
+        if isinstance(sink, str):
+            return sink
         fetch = Fetch(self, request, sink)
         try:
             self.events.file_started(request, have=sink.have)
             with self._changed:
                 self._fetches.append(fetch)
-            fetch.lead(slot)
+            return fetch.lead(slot)
         finally:
             with self._changed:
                 if fetch in self._fetches:
                     self._fetches.remove(fetch)
             sink.close()
 
-    def _sink(self, job: Job) -> Sink | None:
-        """Where the bytes go; None if another fetcher has brought the object meanwhile."""
+    def _sink(self, job: Job) -> Sink | Sha256:
+        """Where the bytes go; the object's sha256 if another fetcher has brought it meanwhile."""
         request, size, hashing = job.request, self.settings.buffer_size, self.settings.hashing
         if request.size < SMALL_BELOW:
-            keep = self._batches.keep(job.store)
-            return MemorySink(keep, sha256=request.sha256, size=request.size, buffer_size=size, hashing=hashing)
+            keep = self._batches.keep(job)
+            return MemorySink(keep, expected=request.expected, buffer_size=size, hashing=hashing)
         partial = self._partial(job)
-        if partial is None:
-            return None
+        if isinstance(partial, str):
+            return partial
         spare = self._files == 1 or 2 * self._files <= self.settings.cores
         if spare and request.size >= self.settings.behind_from:
             return BehindSink(partial, buffer_size=size)
         return InlineSink(partial, buffer_size=size)
 
-    def _partial(self, job: Job) -> Partial | None:
+    def _partial(self, job: Job) -> Partial | Sha256:
         """Claim the partial, waiting for another fetcher as long as that one makes progress."""
         request, store = job.request, job.store
         latest, since = 0.0, self.clock()
         while True:
             self.check_stop()
-            if store.has(request.sha256, request.size):
-                return None
+            if request.sha256 is not None and job.is_here():
+                return request.sha256
             try:
-                return store.partial(request.sha256, request.size, stop=self._is_over, hashing=self.settings.hashing)
+                return store.partial(request.expected, stop=self._is_over, hashing=self.settings.hashing)
             except BusyError:
-                written = last_write(store.partial_folder(request.sha256))
+                written = last_write(store.partial_folder(request.name))
                 if written != latest:
                     latest, since = written, self.clock()
                 elif self.clock() - since > self.settings.claim_wait_s:

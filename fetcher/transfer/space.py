@@ -16,12 +16,11 @@ def require_space(jobs: Sequence[Job]) -> None:
     needed: dict[int, int] = {}
     stores: dict[int, Store] = {}
     for job in unique(jobs):
-        size, sha256 = job.request.size, job.request.sha256
-        if job.store.has(sha256, size):
+        if job.is_here():
             continue
         device = job.store.device()
         stores.setdefault(device, job.store)
-        needed[device] = needed.get(device, 0) + max(0, size - job.store.partial_room(sha256))
+        needed[device] = needed.get(device, 0) + max(0, job.request.size - job.store.partial_room(job.request.name))
     for device, store in stores.items():
         free = store.free_bytes()
         if needed[device] > free:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fetcher.core.digest import Sha256
+from fetcher.core.digest import Expected, Sha256
 from fetcher.core.download import Span
 from fetcher.disk.chunks import CHUNK, ChunkList
 from fetcher.disk.partial import Partial
@@ -31,7 +31,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def opened(store: Store) -> Partial:
-    return store.partial(SHA, len(DATA))
+    return store.partial(Expected(sha256=SHA, size=len(DATA)))
 
 
 def put(partial: Partial, start: int, stop: int, data: bytes = DATA, *, piece: int = MIB) -> None:
@@ -63,8 +63,8 @@ def test_a_whole_is_published_read_only_with_its_chunk_list_and_no_litter(store:
     with opened(store) as partial:
         put(partial, 0, len(DATA))
         assert partial.missing() == []
-        path = partial.publish()
-    assert path == store.object_path(SHA)
+        assert partial.publish() == SHA
+    path = store.object_path(SHA)
     assert path.read_bytes() == DATA
     assert path.stat().st_mode & 0o777 == 0o444
     chunks = store.chunks(SHA)
@@ -240,7 +240,7 @@ def test_a_stop_ends_the_proof_of_a_large_partial(store: Store) -> None:
     with opened(store) as partial:
         put(partial, 0, 2 * CHUNK)
     with pytest.raises(InterruptedRun):
-        store.partial(SHA, len(DATA), stop=lambda: True)
+        store.partial(Expected(sha256=SHA, size=len(DATA)), stop=lambda: True)
     assert store.partial_size(SHA) == 2 * CHUNK
     with opened(store) as partial:
         assert partial.have == 2 * CHUNK
@@ -278,17 +278,17 @@ def test_a_disk_that_refuses_in_the_middle_is_exit_11_and_keeps_what_is_durable(
     """A real refusal (EFBIG by RLIMIT_FSIZE) in a process of its own, at preallocation."""
     script = (
         "import pathlib, resource, signal, sys\n"
-        "from fetcher.core.digest import Sha256\n"
+        "from fetcher.core.digest import Expected, Sha256\n"
         "from fetcher.disk.store import Store\n"
         "from fetcher.errors import DiskError\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))\n"
-        "try: Store(pathlib.Path(sys.argv[1])).partial(Sha256('a' * 64), 1 << 24)\n"
+        "try: Store(pathlib.Path(sys.argv[1])).partial(Expected(sha256=Sha256('a' * 64), size=1 << 24))\n"
         "except DiskError as error: print(error.exit_code, error.what)\n"
     )
     result = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True)
     assert result.stdout == "11 The file is too large for this file system.\n"
-    with Store(tmp_path).partial(Sha256("a" * 64), 1 << 24) as partial:
+    with Store(tmp_path).partial(Expected(sha256=Sha256("a" * 64), size=1 << 24)) as partial:
         assert partial.missing() == [Span(start=0, stop=1 << 24)]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fetcher.core.digest import Sha256
+from fetcher.core.digest import Expected, Sha256
 from fetcher.core.download import Span
 from fetcher.disk.hashing import sha256_of
 from fetcher.disk.partial import Partial
@@ -35,7 +35,7 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture(params=[InlineSink, BehindSink])
 def sink(request: pytest.FixtureRequest, store: Store, sha256: Sha256) -> Iterator[Sink]:
-    made: Sink = request.param(store.partial(sha256, len(DATA)), buffer_size=BUFFER)
+    made: Sink = request.param(store.partial(Expected(sha256=sha256, size=len(DATA))), buffer_size=BUFFER)
     yield made
     made.close()
 
@@ -106,7 +106,11 @@ class Stuck(Partial):
 
 @pytest.fixture
 def stuck(store: Store, sha256: Sha256) -> Stuck:
-    made = Stuck.open(store.partial_folder(sha256), sha256=sha256, size=len(DATA), keep=lambda data, name, chunks: data)
+    made = Stuck.open(
+        store.partial_folder(sha256),
+        expected=Expected(sha256=sha256, size=len(DATA)),
+        keep=lambda data, name, chunks: data,
+    )
     made.gate = threading.Event()
     return made
 
@@ -140,7 +144,7 @@ def test_an_error_of_the_recording_thread_reaches_the_receiver(stuck: Stuck) -> 
 
 def test_the_ring_has_a_bound(store: Store, sha256: Sha256) -> None:
     """Memory stays flat however slow the hash is."""
-    sink = BehindSink(store.partial(sha256, len(DATA)), buffer_size=BUFFER)
+    sink = BehindSink(store.partial(Expected(sha256=sha256, size=len(DATA))), buffer_size=BUFFER)
     seen = set()
     buffer = sink.buffer()
     for offset in range(0, len(DATA) // BUFFER * BUFFER, BUFFER):
