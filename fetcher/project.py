@@ -17,7 +17,7 @@ from fetcher.core.digest import Sha256
 from fetcher.core.interfaces import Events, FetchRequest, NoEvents
 from fetcher.core.lock import Lock, LockedModel, Staleness, staleness
 from fetcher.core.lockdiff import ModelChange, compare_locks
-from fetcher.core.manifest import Manifest
+from fetcher.core.manifest import Endpoint, Manifest
 from fetcher.core.paths import ModelName
 from fetcher.core.plan import Plan, Wanted, wanted_files
 from fetcher.core.retry import RetrySchedule
@@ -26,6 +26,7 @@ from fetcher.disk.claim import claim
 from fetcher.disk.scan import Scan
 from fetcher.disk.staging import Staging
 from fetcher.disk.store import Store
+from fetcher.disk.tokens import TokenStore
 from fetcher.errors import BusyError, ConfigError, DifferenceError, DiskError, FetcherError
 from fetcher.formats.lock_toml import LockText, read_lock, write_lock
 from fetcher.formats.manifest_toml import read_manifest
@@ -413,13 +414,19 @@ class Project:
         )
 
     def _catalog(self) -> Catalog:
-        return Catalog(
-            endpoints=self.manifest.sources,
-            environment=self.settings.environment,
-            home=self.settings.home,
-            idle_timeout_s=self.settings.idle_timeout_s,
-            retry=RetrySchedule(attempts=self.settings.retries),
-        )
+        return catalog_of(self.settings, self.manifest.sources)
+
+
+def catalog_of(settings: Settings, endpoints: Mapping[str, Endpoint]) -> Catalog:
+    """The sources that settings and `[sources]` of a manifest make."""
+    return Catalog(
+        endpoints=endpoints,
+        environment=settings.environment,
+        home=settings.home,
+        stored=TokenStore(settings.logins),
+        idle_timeout_s=settings.idle_timeout_s,
+        retry=RetrySchedule(attempts=settings.retries),
+    )
 
 
 def _index_name(manifest: str) -> str:

@@ -36,6 +36,7 @@ class Settings:
 
     Attributes:
         store: The shared store's folder.
+        logins: The file of `fetcher login`.
         environment: For endpoints and tokens; values are never shown.
         jobs: Files fetched at a time.
         connections: Most connections to one host.
@@ -47,6 +48,7 @@ class Settings:
     """
 
     store: Path
+    logins: Path
     environment: Mapping[str, str]
     home: Path
     jobs: int = _JOBS
@@ -67,6 +69,7 @@ class Settings:
         store = environment.get("FETCHER_STORE") or platformdirs.user_cache_dir("fetcher", appauthor=False)
         return cls(
             store=_folder("FETCHER_STORE", store),
+            logins=Path(platformdirs.user_config_dir("fetcher", appauthor=False)) / "logins.json",
             environment=environment,
             home=Path.home(),
             jobs=flags.jobs or _read(environment, "FETCHER_JOBS", _count, _JOBS),

@@ -3,6 +3,7 @@
 import logging
 import os
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -12,6 +13,8 @@ import typer
 
 from fetcher.cli import render
 from fetcher.core.interfaces import Events, NoEvents
+from fetcher.core.manifest import Endpoint
+from fetcher.core.secrets import SECRETS
 from fetcher.errors import ConfigError
 from fetcher.project import MANIFEST, Project
 from fetcher.settings import Flags, Settings
@@ -65,7 +68,9 @@ def remember_common(
         quiet=quiet or before.quiet,
         verbose=max(verbose, before.verbose),
     )
-    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", force=True)
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Discreet("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(handlers=[handler], force=True)
     logging.getLogger("fetcher").setLevel(_level(common.verbose))
     render.set_quiet(common.quiet)
     render.repeat_in_fixes(_options(common))
@@ -112,12 +117,32 @@ def open_project(common: Common, flags: Flags | None = None, *, events: Events |
     )
 
 
+def settings_and_sources(common: Common) -> tuple[Settings, Mapping[str, Endpoint]]:
+    """Settings, and `[sources]` of the manifest if there is one; for commands that need no project."""
+    folder_of(common)
+    try:
+        project = open_project(common)
+    except ConfigError:
+        if common.manifest:
+            raise
+        return Settings.of(os.environ), {}
+    return project.settings, project.manifest.sources
+
+
 class Notes(NoEvents):
     """Says what a person may want to know."""
 
     def note(self, text: str) -> None:
         """Say it."""
         render.say(f"note: {text}")
+
+
+class _Discreet(logging.Formatter):
+    """Leaves no known secret in a line, whoever has logged it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """As Formatter.format."""
+        return SECRETS.conceal(super().format(record))
 
 
 def _level(verbose: int) -> int:

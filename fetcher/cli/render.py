@@ -15,12 +15,13 @@ from pathlib import Path
 from fetcher.core.lock import Staleness
 from fetcher.core.lockdiff import ModelChange
 from fetcher.core.plan import Plan
+from fetcher.core.secrets import SECRETS
 from fetcher.core.units import count_text, size_text
 from fetcher.errors import FetcherError
 
 _LISTED = 20  # lines of one list, before "and N more"
 
-_COMMAND = re.compile(r"`fetcher(?= (?:lock|sync|status|verify|path|init)\b)")
+_COMMAND = re.compile(r"`fetcher(?= (?:lock|sync|status|verify|path|init|login|logout|auth)\b)")
 
 _quiet = False
 _options = ""  # with a space in front
@@ -41,12 +42,12 @@ def out(text: str) -> None:
 def say(text: str) -> None:
     """A line for people."""
     if not _quiet:
-        print(text, file=sys.stderr)
+        print(SECRETS.conceal(text), file=sys.stderr)
 
 
 def event(line: str) -> None:
     """A line of progress for programs; never left out."""
-    print(line, file=sys.stderr, flush=True)
+    print(SECRETS.conceal(line), file=sys.stderr, flush=True)
 
 
 def prepare() -> None:
@@ -77,14 +78,14 @@ def expect_document() -> None:
 
 def error(problem: FetcherError) -> None:
     """An error with its facts and its fix."""
-    fix = _COMMAND.sub(lambda found: f"{found[0]}{_options}", problem.fix) if problem.fix else None
-    lines = [f"error: {problem.what}", *(f"  {fact}" for fact in problem.facts)]
+    what, facts = SECRETS.conceal(problem.what), [SECRETS.conceal(fact) for fact in problem.facts]
+    fix = _COMMAND.sub(lambda found: f"{found[0]}{_options}", SECRETS.conceal(problem.fix)) if problem.fix else None
+    lines = [f"error: {what}", *(f"  {fact}" for fact in facts)]
     if fix:
         lines.append(f"  fix: {fix}")
     print("\n".join(lines), file=sys.stderr)
     if _document_due:
-        facts = {"code": problem.exit_code, "what": problem.what, "facts": list(problem.facts), "fix": fix}
-        document({"error": facts})
+        document({"error": {"code": problem.exit_code, "what": what, "facts": facts, "fix": fix}})
 
 
 def document(content: Mapping[str, object]) -> None:

@@ -70,7 +70,8 @@ def write_atomic(path: Path, data: bytes, *, mode: int | None = None) -> None:
 
     Args:
         path: A symlink keeps pointing; the file behind it is replaced.
-        mode: Permission bits; None keeps those of the old file, or the umask decides.
+        mode: Permission bits, which the bytes have from the first one on; None keeps those of
+            the old file, or the umask decides.
 
     Raises:
         DiskError: See `disk_errors`.
@@ -147,7 +148,7 @@ def _mode_of(path: Path) -> int | None:
 
 def _write_new(path: Path, data: bytes, mode: int | None) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    with os.fdopen(os.open(path, flags, 0o666), "wb", buffering=0) as file:
+    with os.fdopen(os.open(path, flags, 0o666 if mode is None else mode & 0o666), "wb", buffering=0) as file:
         rest = memoryview(data)
         while rest:
             rest = rest[file.write(rest) :]

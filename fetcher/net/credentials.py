@@ -1,30 +1,42 @@
 """Secrets, each bound to the one host that may see it.
 
-Reads no environment and no file: it is given both by sources/catalog.py.
+Reads no environment and no file: it is given both by sources/catalog.py.  Logins are kept by
+disk/tokens.py.
 
 Promises (tests/net/test_credentials.py):
   * a credential gives its headers to its own scheme, host and port, and to nobody else;
-  * neither its text nor its repr shows the token.
+  * neither its text nor its repr shows the token;
+  * a token that was made is concealed in every text from then on (core/secrets.py).
 """
 
 import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Protocol, Self
 
+from fetcher.core.secrets import SECRETS
 from fetcher.errors import ConfigError
 from fetcher.net.redact import origin_of
 
 _USABLE = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]+")  # a cookie's octets, RFC 6265, 4.1.1
+TOKEN_EXPECTED = "expected: letters, digits and signs, without spaces, commas, quotes and semicolons"  # noqa: S105
+
+
+def is_usable(secret: str) -> bool:
+    """Whether a header can carry it."""
+    return _USABLE.fullmatch(secret) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
-    """A secret and the variable that it came from."""
+    """A secret and where it came from: the name of a variable, or a place in words."""
 
     secret: str
     variable: str
+
+    def __post_init__(self) -> None:
+        SECRETS.add(self.secret)
 
     @classmethod
     def read(cls, environment: Mapping[str, str], variable: str) -> Self | None:
@@ -36,10 +48,10 @@ class Token:
         secret = environment.get(variable, "").strip()
         if not secret:
             return None
-        if not _USABLE.fullmatch(secret):
+        if not is_usable(secret):
             raise ConfigError(
                 f"{variable} does not hold a token.",
-                facts=["expected: letters, digits and signs, without spaces, commas, quotes and semicolons"],
+                facts=[TOKEN_EXPECTED],
                 fix=f"set {variable} to the token alone",
             )
         return cls(secret=secret, variable=variable)
@@ -74,6 +86,22 @@ class Credential:
         return f"Credential({scheme}://{host}:{port})"
 
     __str__ = __repr__
+
+
+class StoredTokens(Protocol):
+    """Knows the tokens that logins have left: `disk.tokens.TokenStore`."""
+
+    def token_for(self, url: str) -> Token | None:
+        """The token kept for the scheme, host and port of a URL."""
+        ...
+
+
+class NoStoredTokens:
+    """Nobody has logged in."""
+
+    def token_for(self, url: str) -> Token | None:
+        """As StoredTokens.token_for."""
+        return None
 
 
 def basic(user: str, token: Token) -> str:

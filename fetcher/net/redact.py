@@ -1,12 +1,16 @@
 """URLs as messages may show them: without users, passwords, queries and fragments.
 
 Signed links carry their signature in the query, so a query is never shown.
-Promise (tests/net/test_redact.py): nothing of the userinfo, query or fragment is left.
+Promises (tests/net/test_redact.py):
+  * nothing of the userinfo, query or fragment is left;
+  * a token that this process knows is in no text from here, whoever repeated it.
 """
 
 import functools
 import re
 from urllib.parse import urlsplit
+
+from fetcher.core.secrets import SECRETS
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _BASE = re.compile(r"[^/?#]*://[^/?#]*")  # what is asked thousands of times is the same for a host's URLs
@@ -27,6 +31,16 @@ def host_of(url: str) -> str:
     return _host_of(_base(url))
 
 
+def origin_text(url: str) -> str:
+    """Scheme, host and port of a URL as one writes them: `https://hub.example`.
+
+    Raises:
+        ValueError: As `origin_of`.
+    """
+    base = _base(url)
+    return f"{_origin_of(base)[0]}://{_authority(base)}"
+
+
 def origin_of(url: str) -> tuple[str, str, int]:
     """Scheme, host and port: what a credential is bound to (RFC 6454, section 4).
 
@@ -37,7 +51,8 @@ def origin_of(url: str) -> tuple[str, str, int]:
 
 
 def printable(text: str) -> str:
-    """A server's text on one line without control characters, shortened."""
+    """A server's text on one line without control characters and known secrets, shortened."""
+    text = SECRETS.conceal(text)
     if text.isprintable() and len(text) <= _LONGEST:
         return text
     shown = "".join(char if char.isprintable() else "?" for char in text[: _LONGEST + 1])

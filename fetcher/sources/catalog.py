@@ -4,7 +4,9 @@ Not in here: what a hub says (one module a kind).  The environment is handed in.
 
 Promises (tests/sources/test_catalog.py):
   * neither an HTTP library nor a kind is loaded before the first source is made;
-  * a token goes to its own endpoint only: a mirror on another host asks without one;
+  * a token goes to its own scheme, host and port only: a mirror elsewhere asks with the token
+    of its own login, or without one;
+  * the environment comes before a login;
   * a source string leads to the same sources as long as the catalog lives;
   * a mirror that the environment names is a route, never the home, and asks without the home's token.
 """
@@ -13,15 +15,16 @@ import importlib
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from fetcher.core.interfaces import Source
 from fetcher.core.manifest import BUILT_IN_SCHEMES, HUGGINGFACE, MODELSCOPE, Endpoint, SourceRef
 from fetcher.core.retry import RetrySchedule
 from fetcher.errors import ConfigError
-from fetcher.net.credentials import Token
-from fetcher.net.redact import origin_of
+from fetcher.net.credentials import NoStoredTokens, StoredTokens, Token
+from fetcher.net.redact import origin_of, origin_text
 
 if TYPE_CHECKING:
     from fetcher.net.http import HttpClient
@@ -37,6 +40,19 @@ _KINDS = {  # kind -> module and class; loaded when first asked for
 }
 
 
+class Hub(Source, Protocol):
+    """A source that knows users."""
+
+    def user(self) -> str:
+        """Ask whose token it is.
+
+        Raises:
+            AuthError: It is nobody's.
+            SourceError: No answer, or none that tells.
+        """
+        ...
+
+
 class Catalog:
     """The sources of one run.
 
@@ -44,6 +60,7 @@ class Catalog:
         endpoints: `[sources]` of the manifest, by NAME.
         environment: Variables for endpoints and tokens.
         home: The user's home folder.
+        stored: The tokens of `fetcher login`.
         idle_timeout_s: Seconds without a byte after which a reply is given up.
         retry: When to ask again for a listing.
     """
@@ -54,11 +71,13 @@ class Catalog:
         endpoints: Mapping[str, Endpoint],
         environment: Mapping[str, str],
         home: Path,
+        stored: StoredTokens | None = None,
         idle_timeout_s: float = 60.0,
         retry: RetrySchedule | None = None,
     ) -> None:
         self._endpoints = endpoints
         self._environment = environment
+        self._stored = stored or NoStoredTokens()
         self._idle_timeout_s = idle_timeout_s
         self._retry = retry or RetrySchedule()
         self._login_note = _login_note(environment, home)
@@ -88,12 +107,56 @@ class Catalog:
             if ref.scheme not in self._routes:
                 endpoint = self._endpoint(ref)
                 urls = _mirrors(self._environment, ref.scheme)
-                self._routes[ref.scheme] = self._at(endpoint, urls)
+                self._routes[ref.scheme] = self._at(endpoint, urls, self.token(endpoint))
             return self._routes[ref.scheme]
 
     def places(self, ref: SourceRef) -> tuple[Source, ...]:
         """Everything that may send bytes of `ref`, best first."""
         return (*self.routes(ref), *self.candidates(ref))
+
+    def endpoint(self, name: str) -> Endpoint:
+        """What `NAME:` in a source string stands for: a hub, or a `[sources.NAME]`.
+
+        Raises:
+            ConfigError: There is no such endpoint.
+        """
+        if name == MODELSCOPE:
+            return Endpoint(name=name, kind=MODELSCOPE, endpoint=_modelscope_endpoint(self._environment))
+        if name in self._endpoints:
+            return self._endpoints[name]
+        raise ConfigError(
+            "There is no source of this name.",
+            facts=[f"sources: {', '.join([MODELSCOPE, *sorted(self._endpoints)])}"],
+            fix="name one of them, or the address of a server such as https://hub.example",
+        )
+
+    def built_in(self) -> list[Endpoint]:
+        """The hubs that need no table in models.toml."""
+        return [self.endpoint(kind) for kind in _KINDS]
+
+    def variable(self, endpoint: Endpoint) -> str | None:
+        """The variable that may hold the token of an endpoint; None if only a login can."""
+        if endpoint.token_env:
+            return endpoint.token_env
+        own = origin_of(endpoint.endpoint) == origin_of(_modelscope_endpoint(self._environment))
+        return TOKEN_VARIABLE if own else None
+
+    def token(self, endpoint: Endpoint) -> Token | None:
+        """The token for the address of an endpoint: of its variable, else of a login."""
+        variable = self.variable(endpoint)
+        found = Token.read(self._environment, variable) if variable else None
+        return found or self._stored.token_for(endpoint.endpoint)
+
+    def user(self, endpoint: Endpoint, token: Token) -> str:
+        """Ask the hub whose token it is.
+
+        Raises:
+            AuthError: It is nobody's.
+            SourceError: The hub does not answer, or does not tell.
+        """
+        (source,) = self._at(endpoint, (endpoint.endpoint,), token)
+        with closing(source):
+            return source.user()
 
     def close(self) -> None:
         """Release all connections."""
@@ -106,24 +169,30 @@ class Catalog:
 
     def _made(self, ref: SourceRef) -> tuple[Source, ...]:
         endpoint = self._endpoint(ref)
-        return self._at(endpoint, (endpoint.endpoint, *endpoint.mirrors))
+        return self._at(endpoint, (endpoint.endpoint, *endpoint.mirrors), self.token(endpoint))
 
-    def _at(self, endpoint: Endpoint, urls: Iterable[str]) -> tuple[Source, ...]:
-        """A source for each of the URLs that serve what an endpoint has."""
-        token = self._token(endpoint)
+    def _at(self, endpoint: Endpoint, urls: Iterable[str], token: Token | None) -> tuple[Hub, ...]:
+        """A source for each of the URLs that serve what an endpoint has; the token is for the endpoint's own."""
         own = origin_of(endpoint.endpoint)
         make = _constructor(endpoint.kind)
         return tuple(
             make(
                 endpoint=url,
                 client=self._client(),
-                token=token if origin_of(url) == own else None,
-                token_variable=endpoint.token_env or TOKEN_VARIABLE,
+                token=token if origin_of(url) == own else self._stored.token_for(url),
+                login=self._login(endpoint, url),
                 retry=self._retry,
                 login_note=self._login_note,
             )
             for url in urls
         )
+
+    def _login(self, endpoint: Endpoint, url: str) -> str:
+        """How to give a token for an address, for the fix of an error."""
+        if origin_of(url) != origin_of(endpoint.endpoint):
+            return f"run `fetcher login {origin_text(url)}`"
+        variable = self.variable(endpoint)
+        return f"run `fetcher login {endpoint.name}`" + (f" or set {variable}" if variable else "")
 
     def _client(self) -> "HttpClient":
         """Connections of their own for each source; one TLS context for all."""
@@ -136,33 +205,23 @@ class Catalog:
         return self._make_client()
 
     def _endpoint(self, ref: SourceRef) -> Endpoint:
-        if ref.scheme == MODELSCOPE:
-            return Endpoint(name=MODELSCOPE, kind=MODELSCOPE, endpoint=_modelscope_endpoint(self._environment))
-        if ref.scheme in BUILT_IN_SCHEMES:
+        if ref.scheme in BUILT_IN_SCHEMES and ref.scheme not in _KINDS:
             raise _not_yet(str(ref), ref.scheme)
-        if ref.scheme not in self._endpoints:
+        if ref.scheme not in BUILT_IN_SCHEMES and ref.scheme not in self._endpoints:
             raise ConfigError(
                 f"{ref} names an endpoint that models.toml does not have.",
                 facts=[f"endpoints: {', '.join(sorted(self._endpoints)) or 'none'}"],
                 fix=f"add a table [sources.{ref.scheme}] to models.toml",
             )
-        endpoint = self._endpoints[ref.scheme]
+        endpoint = self.endpoint(ref.scheme)
         if endpoint.kind not in _KINDS:
             raise _not_yet(str(ref), endpoint.kind)
         return endpoint
 
-    def _token(self, endpoint: Endpoint) -> Token | None:
-        """The token of `token-env`; MODELSCOPE_API_TOKEN belongs to the host of `modelscope:`."""
-        if endpoint.token_env:
-            return Token.read(self._environment, endpoint.token_env)
-        if origin_of(endpoint.endpoint) != origin_of(_modelscope_endpoint(self._environment)):
-            return None
-        return Token.read(self._environment, TOKEN_VARIABLE)
 
-
-def _constructor(kind: str) -> Callable[..., Source]:
+def _constructor(kind: str) -> Callable[..., Hub]:
     module, name = _KINDS[kind]
-    made: Callable[..., Source] = getattr(importlib.import_module(module), name)
+    made: Callable[..., Hub] = getattr(importlib.import_module(module), name)
     return made
 
 

@@ -47,6 +47,7 @@ _FILE_NOT_FOUND = 10990101007
 _REPOSITORY_NOT_FOUND = 10010205001
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHORT_ID = re.compile(r"[0-9a-f]{7,40}")
+_USER_KEYS = ("Username", "username", "name", "preferred_username")  # in the official client's order
 _MAX_ENVELOPE = 64 << 10  # bytes of an error that came instead of a file
 
 _Result = TypeVar("_Result")
@@ -136,7 +137,7 @@ class ModelScopeSource:
         endpoint: Base URL without a trailing slash.
         client: Its connections; closed with the source.
         token: None to ask as anybody.
-        token_variable: Named in the fix of an error when a token is needed.
+        login: How to give a token, for the fix of an error: "run `fetcher login NAME`".
         login_note: A fact for that error: why a login of the official tool is not used.
         sleep: Waits between tries of a listing.
         dice: Gives 0 to 1, to spread the waits.
@@ -148,7 +149,7 @@ class ModelScopeSource:
         endpoint: str,
         client: HttpClient,
         token: Token | None,
-        token_variable: str,
+        login: str,
         retry: RetrySchedule,
         login_note: str | None = None,
         sleep: Callable[[float], object] = time.sleep,
@@ -156,8 +157,8 @@ class ModelScopeSource:
     ) -> None:
         self._endpoint = endpoint
         self._client = client
-        self._secret = token.secret if token else ""
-        self._token_variable = token_variable
+        self._has_token = token is not None
+        self._login = login
         self._login_facts = [login_note] if login_note and not token else []
         self._api_auth: Credential | None = None
         self._git_auth: Credential | None = None
@@ -194,6 +195,28 @@ class ModelScopeSource:
             explain=lambda reply: self._refusal(reply, address.ref, address.path),
         )
         return self._sifted(body, address)
+
+    def user(self) -> str:
+        """Ask whose token it is (the official client's `whoami`).
+
+        Raises:
+            AuthError: It is nobody's.
+            SourceError: No answer, or none that tells.
+        """
+        reply = self._client.get(f"{self._endpoint}/openapi/v1/users/me", auth=self._api_auth)
+        if reply.status in (401, 403):
+            raise AuthError(
+                f"{self.label} refuses the token.", facts=[f"status: {reply.status}"], fix=f"{self._login} again"
+            )
+        document = reply.json() if reply.status == 200 else None
+        data = document.get("data") if isinstance(document, dict) else None
+        names = [data.get(key) for key in _USER_KEYS] if isinstance(data, dict) else []
+        for name in names:
+            if isinstance(name, str) and name:
+                return printable(name)
+        raise failures.not_understood(
+            self.label, "does not tell whose token it is", facts=(f"status: {reply.status}", f"path: {reply.path}")
+        )
 
     def close(self) -> None:
         """Release all connections."""
@@ -430,7 +453,7 @@ class ModelScopeSource:
         failed = bool(envelope) and (envelope.get("Success") is False or code not in (200, None))
         if status == 200 and not failed:
             return None
-        message = self._scrubbed(str(envelope.get("Message") or ""))
+        message = printable(str(envelope.get("Message") or ""))
         said = f"status {status}" + (f", code {code}" if isinstance(code, int) else "")
         facts = [f"answer: {said}" + (f", {message!r}" if message else "")]
         if code == _FILE_NOT_FOUND:
@@ -471,10 +494,6 @@ class ModelScopeSource:
             transient=True,
         )
 
-    def _scrubbed(self, text: str) -> str:
-        """A server's text without our token in it."""
-        return printable(text.replace(self._secret, "***") if self._secret else text)
-
     # errors
 
     def _no_file(self, ref: SourceRef, path: str | None, facts: Sequence[str]) -> NotFoundError:
@@ -489,15 +508,15 @@ class ModelScopeSource:
             f"{self.label} has no {'dataset' if ref.dataset else 'model'} {ref.repo}, "
             "or does not show it without a token that may read it.",
             facts=[*facts, *self._login_facts],
-            fix=f"correct the name in `source`, or set {self._token_variable} if the repository is private",
+            fix=f"correct the name in `source`; if the repository is private, {self._login}",
         )
 
     def _no_access(self, ref: SourceRef, facts: Sequence[str]) -> AuthError:
-        what = "refuses the token for" if self._secret else "asks for a token for"
+        what = "refuses the token for" if self._has_token else "asks for a token for"
         return AuthError(
             f"{self.label} {what} {ref.repo}.",
             facts=[*facts, *self._login_facts],
-            fix=f"set {self._token_variable} to a token that may read it",
+            fix=f"{self._login}, with a token that may read it",
         )
 
     def _no_revision(self, ref: SourceRef, revision: str) -> NotFoundError:

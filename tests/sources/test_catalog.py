@@ -192,7 +192,7 @@ def test_a_login_of_the_official_tool_is_named_when_a_token_is_missing(
         f"{hub_like.host} asks for a token for owner/name.\n"
         "  answer: status 403, code 403, 'no'\n"
         "  login: the one stored by the official tool is a pickle, which fetcher does not read\n"
-        "  fix: set MODELSCOPE_API_TOKEN to a token that may read it"
+        "  fix: run `fetcher login modelscope` or set MODELSCOPE_API_TOKEN, with a token that may read it"
     )
     assert "authorization" not in hub_like.seen[0].headers, "`session` is the number of an installation, no token"
 

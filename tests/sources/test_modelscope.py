@@ -67,7 +67,7 @@ def make(hub_like: Lookalike, slept: list[float]) -> Iterator[Make]:
                 endpoint=endpoint,
                 client=HttpClient(idle_timeout_s=5.0),
                 token=Token(secret=token, variable="HUB_TOKEN") if token else None,
-                token_variable="HUB_TOKEN",
+                login="run `fetcher login hub` or set HUB_TOKEN",
                 retry=RetrySchedule(attempts=3),
                 sleep=slept.append,
                 dice=lambda: 0.0,
@@ -401,7 +401,7 @@ def test_a_missing_repository_is_not_found(source: ModelScopeSource, hub_like: L
     assert str(error) == (
         f"{hub_like.host} has no model owner/name, or does not show it without a token that may read it.\n"
         f"  answer: status {code}, code 10010205001, 'model not found'\n"
-        "  fix: correct the name in `source`, or set HUB_TOKEN if the repository is private"
+        "  fix: correct the name in `source`; if the repository is private, run `fetcher login hub` or set HUB_TOKEN"
     )
 
 
@@ -409,20 +409,21 @@ def test_a_missing_repository_is_not_found(source: ModelScopeSource, hub_like: L
 @pytest.mark.parametrize("inside", [True, False])
 def test_no_permission_names_the_variable(make: Make, hub_like: Lookalike, code: int, inside: bool) -> None:
     """With and without a token; the text never holds it, whatever the hub repeats."""
-    hub_like.says(FILES, fail(code, f"bad token {SECRET}", status=200 if inside else code))
+    hub_like.says(FILES, fail(code, "no token", status=200 if inside else code))
     error = _failing(make(login_note="login: not read"))
     assert isinstance(error, AuthError)
     assert str(error) == (
         f"{hub_like.host} asks for a token for owner/name.\n"
-        f"  answer: status {200 if inside else code}, code {code}, 'bad token {SECRET}'\n"
+        f"  answer: status {200 if inside else code}, code {code}, 'no token'\n"
         "  login: not read\n"
-        "  fix: set HUB_TOKEN to a token that may read it"
+        "  fix: run `fetcher login hub` or set HUB_TOKEN, with a token that may read it"
     )
+    hub_like.says(FILES, fail(code, f"bad token {SECRET}", status=200 if inside else code))
     error = _failing(make(token=SECRET, login_note="login: not read"))
     assert str(error) == (
         f"{hub_like.host} refuses the token for owner/name.\n"
         f"  answer: status {200 if inside else code}, code {code}, 'bad token ***'\n"
-        "  fix: set HUB_TOKEN to a token that may read it"
+        "  fix: run `fetcher login hub` or set HUB_TOKEN, with a token that may read it"
     )
 
 
