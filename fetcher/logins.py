@@ -16,7 +16,7 @@ from fetcher.disk.tokens import TokenStore
 from fetcher.errors import AuthError, ConfigError, FetcherError
 from fetcher.net.credentials import TOKEN_EXPECTED, Token, is_usable
 from fetcher.net.redact import origin_text
-from fetcher.project import catalog_of
+from fetcher.road import catalog_of
 from fetcher.settings import Settings
 from fetcher.sources.catalog import Catalog
 

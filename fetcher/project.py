@@ -7,37 +7,32 @@ Promises (tests/test_project.py):
 
 import os
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from fetcher.core.digest import Sha256
-from fetcher.core.interfaces import Events, FetchRequest, NoEvents
-from fetcher.core.lock import Lock, LockedModel, Staleness, staleness
+from fetcher.core.choice import EVERYTHING, Choice, targets_of, unknown_models
+from fetcher.core.interfaces import Events, NoEvents
+from fetcher.core.lock import Lock, Staleness, staleness
 from fetcher.core.lockdiff import ModelChange, compare_locks
-from fetcher.core.manifest import Endpoint, Manifest
-from fetcher.core.paths import ModelName
-from fetcher.core.plan import Plan, Wanted, wanted_files
-from fetcher.core.retry import RetrySchedule
+from fetcher.core.manifest import Layout, Manifest
+from fetcher.core.plan import Plan
 from fetcher.disk.atomic import write_atomic
-from fetcher.disk.claim import claim
-from fetcher.disk.scan import Scan
 from fetcher.disk.staging import Staging
 from fetcher.disk.store import Store
-from fetcher.disk.tokens import TokenStore
-from fetcher.errors import BusyError, ConfigError, DifferenceError, DiskError, FetcherError
+from fetcher.errors import ConfigError, DifferenceError
 from fetcher.formats.lock_toml import LockText, read_lock, write_lock
-from fetcher.formats.manifest_toml import read_manifest
-from fetcher.resolve import KEEP_PINS, Upgrade, resolve, unknown_models
+from fetcher.formats.manifest_toml import read_layout, read_manifest
+from fetcher.resolve import KEEP_PINS, Upgrade, resolve
+from fetcher.road import Guard, Road, Wishes, catalog_of, transfer_settings
 from fetcher.settings import Settings
-from fetcher.sources.catalog import Catalog
-from fetcher.sync import Report, Workplace, fetch_request, make_state_folder
-from fetcher.transfer import Job, StoreHasher, TransferSettings, require_space, run_transfer
+from fetcher.survey import Survey, Surveyor
+from fetcher.sync import Report, Workplace
+from fetcher.transfer import StoreHasher
 
 MANIFEST = "models.toml"
-_PATIENCE_S = 1.0  # of waiting in silence for another fetcher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,41 +45,6 @@ class LockChange:
     differs: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Survey:
-    """The disk beside the lock: what a sync starts from.
-
-    Attributes:
-        homes: Every file of the lock with its model, also of models that are not in question.
-    """
-
-    wanted: tuple[Wanted, ...]
-    models: Mapping[str, LockedModel]
-    homes: tuple[tuple[Wanted, LockedModel], ...]
-    scan: Scan
-    plan: Plan
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """Which models a command is about.
-
-    Attributes:
-        names: NAMEs; empty is all.
-        groups: Group names; empty is all.
-    """
-
-    names: tuple[str, ...] = ()
-    groups: tuple[str, ...] = ()
-
-    def is_everything(self) -> bool:
-        """Whether nothing was left out, so that leftovers of removed models count too."""
-        return not (self.names or self.groups)
-
-
-EVERYTHING = Choice()
-
-
 @dataclass(kw_only=True)
 class Project:
     """One models.toml with its lock, its targets and its state.
@@ -94,6 +54,7 @@ class Project:
         manifest_path: Usually `root / "models.toml"`.
         events: Watches what happens.
         stop: Set it to end a transfer with its state saved.
+        guard: Entered around the part of a sync that `stop` ends.
     """
 
     root: Path
@@ -101,6 +62,7 @@ class Project:
     settings: Settings
     events: Events = field(default_factory=NoEvents)
     stop: threading.Event = field(default_factory=threading.Event)
+    guard: Guard = nullcontext
 
     @classmethod
     def find(
@@ -154,6 +116,25 @@ class Project:
         """
         return read_manifest(_read(self.manifest_path), file=self.manifest_path.name)
 
+    @cached_property
+    def layout(self) -> Layout:
+        """What the lock does not say of its models.  Mistakes elsewhere in models.toml are only noted.
+
+        Raises:
+            ConfigError: The targets, the groups or the sources cannot be read.
+        """
+        try:
+            return Layout.of(self.manifest)
+        except ConfigError as mistakes:
+            name = self.manifest_path.name
+            try:
+                layout = read_layout(_read(self.manifest_path), file=name)
+            except ConfigError as error:
+                error.facts = (*error.facts, "needed with any lock: targets, groups and [sources]")
+                raise
+            self.events.note(f"{mistakes.what} The lock is used as it is; `fetcher lock` will need {name} mended.")
+            return layout
+
     def lock_text(self) -> LockText | None:
         """models.lock as it is now; None if there is none."""
         if not self.lock_path.exists():
@@ -206,9 +187,9 @@ class Project:
         """Ask the sources what the manifest means now.  Writes nothing."""
         known = self.lock_text()
         before = known.lock if known else Lock()
-        with closing(self._catalog()) as catalog:
+        with closing(catalog_of(self.settings, self.manifest.sources)) as catalog:
             after = resolve(self.manifest, before, catalog, hasher=self._hasher(), upgrade=upgrade, events=self.events)
-        wanted_files(after.models.values(), self._targets(after), reserved=self._own_spots())
+        self._road().surveyor.everything(after)  # refuses two models with one spot
         text = write_lock(after, known)
         differs = known is None or text != _read(self.lock_path)
         return LockChange(lock=after, text=text, changes=tuple(compare_locks(before, after)), differs=differs)
@@ -219,95 +200,61 @@ class Project:
             write_atomic(self.lock_path, change.text.encode("utf-8"))
         return change.differs
 
+    def sync(
+        self,
+        names: Iterable[str] = (),
+        *,
+        groups: Iterable[str] = (),
+        frozen: bool = False,
+        force: bool = False,
+        prune: bool = True,
+        offline: bool = False,
+        keep_going: bool = False,
+    ) -> Report:
+        """Make the disk match the lock, moving only what is missing or changed; `fetcher sync`.
+
+        Args:
+            names: Only these models; none is all.
+            groups: Only models of these groups; none is all.
+            frozen: Take the lock as it is, even if it is stale.
+            force: Move what is in the way into `.fetcher/trash/`.
+            prune: Remove what fetcher wrote and nothing wants any more.
+            offline: Refuse to ask the network.
+            keep_going: Do the other models when one fails; the report's `failures` say which did.
+
+        Raises:
+            DifferenceError: There is no lock, or it is stale.
+            FetcherError: As `Road.sync` says.
+        """
+        wishes = Wishes(
+            choice=Choice(names=tuple(names), groups=tuple(groups)),
+            force=force,
+            prune=prune,
+            offline=offline,
+            keep_going=keep_going,
+        )
+        return self._road().sync(self._lock(frozen=frozen), wishes)
+
+    def plan(
+        self,
+        names: Iterable[str] = (),
+        *,
+        groups: Iterable[str] = (),
+        frozen: bool = False,
+        force: bool = False,
+        prune: bool = True,
+    ) -> Plan:
+        """What `sync` would do with the same arguments.  Changes nothing."""
+        wishes = Wishes(choice=Choice(names=tuple(names), groups=tuple(groups)), force=force, prune=prune)
+        return self._road().look(self._lock(frozen=frozen), wishes).plan
+
     def survey(self, lock: Lock, choice: Choice = EVERYTHING) -> Survey:
         """Look at the disk and plan; trusts the index where it can be trusted."""
-        return self._survey(lock, choice, self._workplace().look)
+        return self._road().surveyor.look(lock, choice)
 
     def verify(self, lock: Lock, choice: Choice = EVERYTHING) -> Survey:
         """Look at the disk with every file hashed, and remember what was found."""
-        survey = self._survey(lock, choice, self._workplace().look_closely)
-        if self.state.exists():
-            self.remember(survey)
-        return survey
-
-    def _survey(self, lock: Lock, choice: Choice, look: Callable[..., Scan]) -> Survey:
-        everything = wanted_files(lock.models.values(), self._targets(lock), reserved=self._own_spots())
-        names = self._chosen(lock, choice)
-        wanted = tuple(item for item in everything if item.model in names)
-        elsewhere = {item.spot for item in everything if item.model not in names}
-        scan = look(wanted, models=None if choice.is_everything() else names, elsewhere=elsewhere)
-        models: dict[str, LockedModel] = {name: model for name, model in lock.models.items() if name in names}
-        return Survey(
-            wanted=wanted,
-            models=models,
-            homes=tuple((item, lock.models[ModelName(item.model)]) for item in everything),
-            scan=scan,
-            plan=self._workplace().plan(wanted, scan.local),
-        )
-
-    def forced(self, survey: Survey) -> Survey:
-        """The survey whose plan moves aside what is in the way."""
-        return self.with_plan(survey, self._workplace().force(survey.plan))
-
-    def with_plan(self, survey: Survey, plan: Plan) -> Survey:
-        """The same survey with another plan."""
-        return replace(survey, plan=plan)
-
-    def remember(self, survey: Survey) -> None:
-        """Save what the look found out, so that it need not be hashed again.
-
-        A help for later runs only: where the disk refuses, or another fetcher is at work, nothing is saved.
-        """
-        if not (survey.wanted or self.state.exists()):
-            return
-        with suppress(DiskError, BusyError):
-            make_state_folder(self.state)
-            with claim(self.state / "claim", wait_s=0, what=self.root.name):
-                self._workplace().remember(survey.scan, survey.plan)
-
-    def prove_stored(self, survey: Survey) -> Survey:
-        """Prove the objects that would be placed; the plan fetches those that are damaged."""
-        return self.with_plan(survey, self._workplace().prove_stored(survey.plan))
-
-    def carry_out(self, survey: Survey) -> Report:
-        """Fetch, place and remove what the plan says.
-
-        Raises:
-            DiskError: Not enough room, before the first byte.
-            InterruptedRun: `stop` was set; what was received is kept.
-        """
-        by_digest: dict[Sha256, list[tuple[Wanted, LockedModel]]] = {}
-        for home in survey.homes:
-            by_digest.setdefault(home[0].sha256, []).append(home)
-        with closing(self._catalog()) as catalog:
-
-            def request(wanted: Wanted) -> FetchRequest:
-                homes = sorted(by_digest[wanted.sha256], key=lambda home: home[0] is not wanted)
-                return fetch_request(wanted, homes, catalog.places)
-
-            return self._workplace().carry_out(survey.plan, survey.scan, self._fetch, request)
-
-    @contextmanager
-    def claimed(self) -> Iterator[None]:
-        """Keep other fetchers from changing this project meanwhile.
-
-        Raises:
-            BusyError: Another one does, for longer than the wait.
-        """
-        make_state_folder(self.state)
-        what = f"the project {self.root.name}"
-        with ExitStack() as stack:
-            try:
-                stack.enter_context(
-                    claim(self.state / "claim", wait_s=min(_PATIENCE_S, self.settings.wait_s), what=what)
-                )
-            except BusyError:
-                if self.settings.wait_s <= _PATIENCE_S:
-                    raise
-                self.events.note(f"waiting for another fetcher that is at work on {what}; Ctrl-C gives up")
-                rest_s = self.settings.wait_s - _PATIENCE_S
-                stack.enter_context(claim(self.state / "claim", wait_s=rest_s, what=what))
-            yield
+        return self._road().verify(lock, choice)
 
     def path(self, name: str, file: str | None = None) -> Path:
         """Where a model's files are, or one of them.
@@ -318,13 +265,13 @@ class Project:
         """
         lock = self.frozen_lock()
         model = lock.models.get(name)  # type: ignore[call-overload]
-        if model is None and name in self.manifest.models:
+        if model is None and name in self.layout.targets:
             raise DifferenceError(
                 f"{self.lock_path.name} has no model {name} yet.", fix="run `fetcher lock`, then `fetcher sync`"
             )
         if model is None:
             raise unknown_models([name], lock.models)
-        folder = self.root / self._targets(lock)[name]
+        folder = self.root / targets_of(lock, self.layout, self.root)[name]
         if file is None:
             missing = [item.path for item in model.files if not os.path.lexists(folder / item.path)]
             if missing:
@@ -340,93 +287,36 @@ class Project:
             )
         return folder / file
 
-    def _fetch(self, wanted: Sequence[tuple[FetchRequest, Wanted]]) -> Mapping[Sha256, FetcherError]:
-        staging = self._staging()
-        jobs = [Job(request=request, store=staging.store_for(item)) for request, item in wanted]
-        require_space(jobs)
-        settings = replace(self._transfer_settings(), keep_going=self.settings.keep_going)
-        outcomes = run_transfer(jobs, settings=settings, events=self.events, stop=self.stop)
-        return {outcome.request.name: outcome.error for outcome in outcomes if outcome.error}
+    def _lock(self, *, frozen: bool) -> Lock:
+        return self.frozen_lock() if frozen else self.fresh_lock()
 
     def _hasher(self) -> StoreHasher:
-        return StoreHasher(
-            Store(self.settings.store), settings=self._transfer_settings(), events=self.events, stop=self.stop
-        )
+        settings = transfer_settings(self.settings, keep_going=False)
+        return StoreHasher(Store(self.settings.store), settings=settings, events=self.events, stop=self.stop)
 
-    def _transfer_settings(self) -> TransferSettings:
-        return TransferSettings(
-            jobs=self.settings.jobs,
-            connections=self.settings.connections,
-            limit_rate=self.settings.limit_rate,
-            idle_timeout_s=self.settings.idle_timeout_s,
-            retry=RetrySchedule(attempts=self.settings.retries),
-            keep_going=False,
-        )
-
-    def _chosen(self, lock: Lock, choice: Choice) -> Collection[str]:
-        unknown = [name for name in choice.names if name not in lock.models]
-        if unknown:
-            raise unknown_models(unknown, lock.models)
-        known_groups = {group for spec in self.manifest.models.values() for group in spec.groups}
-        strange = [group for group in choice.groups if group not in known_groups]
-        if strange:
-            raise ConfigError(
-                f"No model is in the group {', '.join(strange)}.",
-                fix=f"name one of: {', '.join(sorted(known_groups)) or 'none (models.toml has no groups)'}",
-            )
-        grouped = {
-            name
-            for name, spec in self.manifest.models.items()
-            if not choice.groups or {*spec.groups} & {*choice.groups}
-        }
-        return [
-            name
-            for name in lock.models
-            if (not choice.names or name in choice.names) and (not choice.groups or name in grouped)
-        ]
-
-    def _targets(self, lock: Lock) -> dict[str, str]:
-        specs = self.manifest.models
-        targets = {name: specs[name].target if name in specs else f"models/{name}" for name in lock.models}
-        return {name: self._spot_of(target) for name, target in targets.items()}
-
-    def _spot_of(self, target: str) -> str:
-        """An absolute target below the project is the relative one, so that no file has two spots."""
-        if not os.path.isabs(target):
-            return target
-        path = Path(os.path.normpath(target))
-        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else path.as_posix()
-
-    def _own_spots(self) -> set[str]:
-        return {self.manifest_path.name, self.lock_path.name, ".gitignore", ".gitattributes"}
-
-    def _staging(self) -> Staging:
-        return Staging(root=self.root, state=self.state, store=Store(self.settings.store))
-
-    def _workplace(self) -> Workplace:
-        return Workplace(
+    def _road(self) -> Road:
+        staging = Staging(root=self.root, state=self.state, store=Store(self.settings.store))
+        workplace = Workplace(
             root=self.root,
             state=self.state,
             index=_index_name(self.manifest_path.name),
-            staging=self._staging(),
+            staging=staging,
             events=self.events,
             stop=self.stop,
         )
-
-    def _catalog(self) -> Catalog:
-        return catalog_of(self.settings, self.manifest.sources)
-
-
-def catalog_of(settings: Settings, endpoints: Mapping[str, Endpoint]) -> Catalog:
-    """The sources that settings and `[sources]` of a manifest make."""
-    return Catalog(
-        endpoints=endpoints,
-        environment=settings.environment,
-        home=settings.home,
-        stored=TokenStore(settings.logins),
-        idle_timeout_s=settings.idle_timeout_s,
-        retry=RetrySchedule(attempts=settings.retries),
-    )
+        own = {self.manifest_path.name, self.lock_path.name, ".gitignore", ".gitattributes"}
+        return Road(
+            root=self.root,
+            state=self.state,
+            layout=self.layout,
+            surveyor=Surveyor(root=self.root, layout=self.layout, reserved=own, workplace=workplace),
+            workplace=workplace,
+            staging=staging,
+            settings=self.settings,
+            events=self.events,
+            stop=self.stop,
+            guard=self.guard,
+        )
 
 
 def _index_name(manifest: str) -> str:

@@ -11,27 +11,19 @@ Promises (tests/test_resolve.py):
   * every file of a fallback has the digest of the model's own home, or there is no lock.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from fetcher.core.choice import unknown_models
 from fetcher.core.digest import Sha256
-from fetcher.core.hints import closest
 from fetcher.core.interfaces import Events, RemoteFile, Snapshot, Source
 from fetcher.core.lock import Lock, LockedFile, LockedModel, PinnedSource, tree_of
 from fetcher.core.manifest import Manifest, ModelSpec, SourceRef
 from fetcher.core.paths import ModelName, RepoPath
 from fetcher.core.selection import select
-from fetcher.errors import (
-    AuthError,
-    ConfigError,
-    FetcherError,
-    IntegrityError,
-    InterruptedRun,
-    NotFoundError,
-    SourceError,
-)
+from fetcher.errors import AuthError, FetcherError, IntegrityError, InterruptedRun, NotFoundError, SourceError
 from fetcher.unhashed import Hasher, Home, Likely, hashed
 
 _AT_ONCE = 8  # models; listings are small, hubs ask to be treated gently
@@ -273,13 +265,3 @@ def _require_known(upgrade: Upgrade, manifest: Manifest) -> None:
     unknown = sorted((upgrade.names or frozenset()) - manifest.models.keys())
     if unknown:
         raise unknown_models(unknown, manifest.models)
-
-
-def unknown_models(names: Sequence[str], known: Mapping[ModelName, object]) -> ConfigError:
-    """The error for names that models.toml does not have; names the closest ones."""
-    facts = []
-    for name in names:
-        near = closest(name, sorted(known))
-        facts.append(f"unknown: {name}" + (f" (did you mean {', '.join(near)}?)" if near else ""))
-    listed = ", ".join(sorted(known)) or "none"
-    return ConfigError("There is no such model.", facts=facts, fix=f"name one of: {listed}")

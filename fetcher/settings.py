@@ -27,7 +27,6 @@ class Flags:
     connections: int | None = None
     wait_s: float | None = None
     limit_rate: str | None = None
-    keep_going: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +40,6 @@ class Settings:
         jobs: Files fetched at a time.
         connections: Most connections to one host.
         wait_s: Seconds to wait for another fetcher.
-        keep_going: Go on with the other files when one fails.
         idle_timeout_s: Seconds without a byte after which a connection is given up.
         retries: Tries in a row that may fail before a source is given up.
         limit_rate: Bytes per second over all connections; None is no limit.
@@ -54,7 +52,6 @@ class Settings:
     jobs: int = _JOBS
     connections: int = _CONNECTIONS
     wait_s: float = _WAIT_S
-    keep_going: bool = False
     idle_timeout_s: float = _IDLE_S
     retries: int = _RETRIES
     limit_rate: int | None = None
@@ -75,7 +72,6 @@ class Settings:
             jobs=flags.jobs or _read(environment, "FETCHER_JOBS", _count, _JOBS),
             connections=flags.connections or _read(environment, "FETCHER_CONNECTIONS", _count, _CONNECTIONS),
             wait_s=_WAIT_S if flags.wait_s is None else flags.wait_s,
-            keep_going=flags.keep_going,
             idle_timeout_s=_read(environment, "FETCHER_IDLE_TIMEOUT", _seconds, _IDLE_S),
             retries=_read(environment, "FETCHER_RETRIES", _count, _RETRIES),
             limit_rate=_limit_rate(environment, flags),

@@ -21,12 +21,13 @@ from fetcher.core.interfaces import Candidate, Events, FetchRequest, RemoteAddre
 from fetcher.core.lock import LockedModel
 from fetcher.core.manifest import SourceRef
 from fetcher.core.plan import LocalState, Plan, Wanted, fetch_again, force, make_plan
+from fetcher.core.units import count_text
 from fetcher.disk.atomic import disk_errors, make_folder
 from fetcher.disk.index import Index, Intent, Row
 from fetcher.disk.place import Placer, rows_after
 from fetcher.disk.scan import Scan, Scanner
 from fetcher.disk.staging import Staging
-from fetcher.errors import DiskError, FetcherError, InterruptedRun
+from fetcher.errors import DiskError, FetcherError, InterruptedRun, PartialError
 
 Fetch = Callable[[Sequence[tuple[FetchRequest, Wanted]]], Mapping[Sha256, FetcherError]]
 
@@ -48,6 +49,27 @@ class Report:
     left: Mapping[str, str] = field(default_factory=dict)
     moved_aside: Mapping[str, Path] = field(default_factory=dict)
     failures: Mapping[str, FetcherError] = field(default_factory=dict)
+
+    def is_empty(self) -> bool:
+        """Whether nothing was done and nothing failed."""
+        return not (self.placed or self.removed or self.moved_aside or self.failures)
+
+    def require_complete(self) -> None:
+        """Refuse a report with failures.
+
+        Raises:
+            PartialError: Some models failed; the others are done.
+        """
+        if self.failures:
+            raise PartialError(
+                f"{count_text(len(self.failures), 'model')} failed; the others are done.",
+                facts=[
+                    line
+                    for name, error in sorted(self.failures.items())
+                    for line in (f"{name}: {error.what}", *(f"  {fact}" for fact in error.facts[:5]))
+                ],
+                fix="mend the causes and run `fetcher sync` again; what was received is kept",
+            )
 
 
 class Workplace:

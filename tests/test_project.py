@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fetcher.errors import ConfigError, DifferenceError
+from fetcher.errors import BlockedError, ConfigError, DifferenceError, OfflineError, PartialError
 from fetcher.project import Project
 from fetcher.serve.hub import Hub
 from fetcher.settings import Flags, Settings
@@ -192,6 +192,92 @@ def test_a_frozen_lock_may_be_stale_but_not_broken(at: Desk) -> None:
     assert caught.value.fix == "run `fetcher lock`"
     assert at.fetcher("sync", "--frozen").code == ConfigError.exit_code
     assert at.placed() == {}
+
+
+# --- sync, for programs ----------------------------------------------------------------
+
+
+def test_a_program_syncs_by_the_rules_of_the_command(at: Desk, publisher: Publisher) -> None:
+    """The road is the project's, not the command line's."""
+    with pytest.raises(DifferenceError) as caught:
+        _project(at).sync()
+    assert caught.value.what == "There is no models.lock yet."
+    at.ok("lock")
+    with pytest.raises(OfflineError):
+        _project(at).sync(offline=True)
+    report = _project(at).sync(["m"])
+    assert {wanted.path for wanted in report.placed} == {"config.json", "sub/model.bin"}
+    again = _project(at).sync(offline=True)
+    assert (again.is_empty(), again.kept) == (True, 2)
+    at.model(more='exclude = ["config.json"]')
+    with pytest.raises(DifferenceError) as caught:
+        _project(at).sync()
+    assert caught.value.what == "models.lock is not what models.toml asks for."
+    assert _project(at).sync(frozen=True).is_empty()
+    at.ok("lock")
+    assert _project(at).sync(prune=False).is_empty()
+    assert _project(at).plan().remove
+    assert _project(at).sync().removed == ("models/m/config.json",)
+
+
+def test_a_program_is_told_what_is_in_the_way(at: Desk) -> None:
+    """Nothing of the user's is replaced unless `force` says so; with `keep_going` the report has the failure."""
+    at.ok("lock")
+    mine = at.folder / "models/m/config.json"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine", encoding="utf-8")
+    with pytest.raises(BlockedError):
+        _project(at).sync()
+    report = _project(at).sync(keep_going=True)
+    assert report.failures.keys() == {"m"}
+    assert mine.read_text(encoding="utf-8") == "mine"
+    with pytest.raises(PartialError) as caught:
+        report.require_complete()
+    assert caught.value.what == "1 model failed; the others are done."
+    forced = _project(at).sync(force=True)
+    assert forced.moved_aside["models/m/config.json"].read_text(encoding="utf-8") == "mine"
+    assert at.placed()["config.json"] == b"{}"
+
+
+def test_a_program_syncs_the_models_of_a_group(at: Desk) -> None:
+    """And is told of a group that no model is in."""
+    at.manifest('[models.a]\nsource = "ms:owner/model"\ngroups = ["x"]\n[models.b]\nsource = "ms:owner/model"\n')
+    at.ok("lock")
+    _project(at).sync(groups=["x"])
+    assert (len(at.placed("a")), at.placed("b")) == (2, {})
+    with pytest.raises(ConfigError) as caught:
+        _project(at).sync(groups=["y"])
+    assert (caught.value.what, caught.value.fix) == ("No model is in the group y.", "name one of: x")
+
+
+def test_frozen_needs_of_the_manifest_only_what_the_lock_lacks(at: Desk) -> None:
+    """A key that this fetcher does not know must not keep a server from the bytes that were locked."""
+    at.model(more='target = "weights"\ngroups = ["x"]')
+    at.ok("lock")
+    at.model(more='target = "weights"\ngroups = ["x"]\nincluded = ["*.json"]\nrevision = 3')
+    assert at.fetcher("sync").code == ConfigError.exit_code
+    done = at.ok("sync", "--frozen", "--group", "x")
+    assert done.err.startswith("note: models.toml has 2 problems. The lock is used as it is; `fetcher lock` will need")
+    assert sorted(path.name for path in (at.folder / "weights").iterdir()) == ["config.json", "sub"]
+    assert at.ok("path", "m").out == f"{at.folder / 'weights'}\n"
+
+
+def test_frozen_says_what_it_needs_of_a_manifest_that_cannot_be_read(at: Desk) -> None:
+    """Where files belong is written nowhere else; a guess would place them anew."""
+    at.ok("lock")
+    at.model(more="target = 3\nrevision = 4")
+    done = at.fetcher("sync", "--frozen")
+    assert done.code == ConfigError.exit_code
+    assert done.err == (
+        "error: models.toml, line 4: `models.m.target` is a whole number.\n"
+        "  expected: a string\n"
+        "  needed with any lock: targets, groups and [sources]\n"
+        "  fix: put the value into quotes\n"
+    )
+    at.manifest("[models\n")
+    done = at.fetcher("sync", "--frozen")
+    assert done.code == ConfigError.exit_code
+    assert "needed with any lock: targets, groups and [sources]" in done.err
 
 
 # --- two homes of the same bytes -------------------------------------------------------

@@ -1,13 +1,15 @@
 """Options that every command takes, and the project that they name."""
 
+import inspect
 import logging
 import os
 import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -38,6 +40,14 @@ Groups = Annotated[
 ]
 
 
+_COMMON: dict[str, tuple[object, object]] = {  # name: its type, its default
+    "directory": (Directory, None),
+    "manifest": (ManifestName, None),
+    "quiet": (Quiet, False),
+    "verbose": (Verbose, 0),
+}
+
+
 class Style(StrEnum):
     """How progress is shown."""
 
@@ -49,12 +59,39 @@ class Style(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Common:
-    """What the common options say."""
+    """What the common options say; `extra` holds arguments for which the command has no parameter."""
 
     directory: Path | None = None
     manifest: str | None = None
     quiet: bool = False
     verbose: int = 0
+    extra: tuple[str, ...] = ()
+
+
+def with_common(command: Callable[..., None], *, leave_out: str = "") -> Callable[..., None]:
+    """Give a command the common options, after its own; it takes what they say as its first parameter, `common`.
+
+    Args:
+        leave_out: Name of the one that means nothing to it.
+    """
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    own = [each for name, each in inspect.signature(command).parameters.items() if name != "common"]
+    added = [
+        inspect.Parameter(name, kind, annotation=hint, default=default)
+        for name, (hint, default) in _COMMON.items()
+        if name != leave_out
+    ]
+
+    @wraps(command)
+    def run(ctx: typer.Context, **given: Any) -> None:
+        values = {name: given.pop(name, default) for name, (_, default) in _COMMON.items()}
+        common = remember_common(ctx, **values, json=given.get("json", False))
+        command(replace(common, extra=tuple(ctx.args)), **given)
+
+    parameters = [inspect.Parameter("ctx", kind, annotation=typer.Context), *own, *added]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {each.name: each.annotation for each in parameters}
+    return run
 
 
 def remember_common(

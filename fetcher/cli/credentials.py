@@ -7,16 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fetcher.cli import render
-from fetcher.cli.common import (
-    Common,
-    Directory,
-    Json,
-    ManifestName,
-    Quiet,
-    Verbose,
-    remember_common,
-    settings_and_sources,
-)
+from fetcher.cli.common import Common, Json, settings_and_sources, with_common
 from fetcher.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -37,27 +28,24 @@ SourceName = Annotated[
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     extra = {"allow_extra_args": True}  # a token among them is refused with the reason, and not repeated
-    app.command(epilog="Example: fetcher login modelscope --token-stdin < token.txt", context_settings=extra)(login)
-    app.command(epilog="Example: fetcher logout modelscope")(logout)
-    app.command(epilog="Example: fetcher auth --json")(auth)
+    app.command(epilog="Example: fetcher login modelscope --token-stdin < token.txt", context_settings=extra)(
+        with_common(login)
+    )
+    app.command(epilog="Example: fetcher logout modelscope")(with_common(logout))
+    app.command(epilog="Example: fetcher auth --json")(with_common(auth))
 
 
 def login(
-    ctx: typer.Context,
+    common: Common,
     source: SourceName,
     token_stdin: Annotated[
         bool, typer.Option("--token-stdin", help="Read the token from the first line of standard input.")
     ] = False,
     token: Annotated[str | None, typer.Option("--token", hidden=True)] = None,
     json: Json = False,
-    directory: Directory = None,
-    manifest: ManifestName = None,
-    quiet: Quiet = False,
-    verbose: Verbose = 0,
 ) -> None:
     """Keep a token for a source; it goes to that server only.  Asks for it without showing it."""
-    common = remember_common(ctx, directory, manifest, quiet, verbose, json=json)
-    if ctx.args or token is not None:
+    if common.extra or token is not None:
         raise ConfigError(
             "A token is not taken as an argument.",
             facts=["reason: everybody on this machine can see arguments, and the shell keeps them in its history"],
@@ -79,16 +67,11 @@ def login(
 
 
 def logout(
-    ctx: typer.Context,
+    common: Common,
     source: SourceName,
     json: Json = False,
-    directory: Directory = None,
-    manifest: ManifestName = None,
-    quiet: Quiet = False,
-    verbose: Verbose = 0,
 ) -> None:
     """Forget the token that `login` has kept for a source."""
-    common = remember_common(ctx, directory, manifest, quiet, verbose, json=json)
     server, was_there = _logins(common).log_out(source)
     if json:
         render.document({"server": server, "removed": was_there})
@@ -96,16 +79,11 @@ def logout(
 
 
 def auth(
-    ctx: typer.Context,
+    common: Common,
     offline: Annotated[bool, typer.Option("--offline", help="Do not ask the hubs whose tokens they are.")] = False,
     json: Json = False,
-    directory: Directory = None,
-    manifest: ManifestName = None,
-    quiet: Quiet = False,
-    verbose: Verbose = 0,
 ) -> None:
     """Say who you are at each source, and where each token comes from; never the token."""
-    common = remember_common(ctx, directory, manifest, quiet, verbose, json=json)
     found = _logins(common).accesses(ask=not offline)
     if json:
         keys = ("name", "server", "token_from", "token_env", "user")

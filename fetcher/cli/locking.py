@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from fetcher.cli import render
-from fetcher.cli.common import Directory, Json, ManifestName, Quiet, Verbose, open_project, remember_common
+from fetcher.cli.common import Common, Json, open_project, with_common
 from fetcher.errors import ConfigError
 from fetcher.project import LockChange, Project
 from fetcher.resolve import KEEP_PINS, Upgrade
@@ -13,11 +13,11 @@ from fetcher.resolve import KEEP_PINS, Upgrade
 
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
-    app.command(epilog="Example: fetcher lock --upgrade gpt2")(lock)
+    app.command(epilog="Example: fetcher lock --upgrade gpt2")(with_common(lock))
 
 
 def lock(
-    ctx: typer.Context,
+    common: Common,
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME]...", help="With --upgrade: only these models.")
     ] = None,
@@ -27,13 +27,8 @@ def lock(
     upgrade: Annotated[bool, typer.Option("--upgrade", "-U", help="Move pins to what the sources have now.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change; write nothing.")] = False,
     json: Json = False,
-    directory: Directory = None,
-    manifest: ManifestName = None,
-    quiet: Quiet = False,
-    verbose: Verbose = 0,
 ) -> None:
     """Pin every file of every model (commit, size, sha256) into models.lock."""
-    common = remember_common(ctx, directory, manifest, quiet, verbose, json=json)
     if names and not upgrade:
         raise ConfigError("NAME goes with --upgrade.", fix=f"run `fetcher lock --upgrade {' '.join(names)}`")
     if check and (upgrade or dry_run):

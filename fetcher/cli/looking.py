@@ -8,43 +8,31 @@ from typing import Annotated
 import typer
 
 from fetcher.cli import render
-from fetcher.cli.common import (
-    Directory,
-    Groups,
-    Json,
-    ManifestName,
-    Names,
-    Quiet,
-    Verbose,
-    open_project,
-    remember_common,
-)
+from fetcher.cli.common import Common, Groups, Json, Names, open_project, with_common
+from fetcher.core.choice import Choice
 from fetcher.core.lock import Staleness
 from fetcher.core.plan import State
 from fetcher.core.units import count_text, size_text
 from fetcher.errors import DifferenceError, IntegrityError
-from fetcher.project import Choice, Project, Survey
+from fetcher.project import Project
+from fetcher.survey import Survey
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    app.command(epilog="Example: fetcher status --json")(status)
-    app.command(epilog="Example: fetcher verify gpt2")(verify)
-    app.command(epilog='Example: python app.py --model "$(fetcher path gpt2)"')(path)
+    app.command(epilog="Example: fetcher status --json")(with_common(status))
+    app.command(epilog="Example: fetcher verify gpt2")(with_common(verify))
+    app.command(epilog='Example: python app.py --model "$(fetcher path gpt2)"')(with_common(path))
 
 
 def status(
-    ctx: typer.Context,
+    common: Common,
     names: Names = None,
     group: Groups = None,
     json: Json = False,
-    directory: Directory = None,
-    manifest: ManifestName = None,
-    quiet: Quiet = False,
-    verbose: Verbose = 0,
 ) -> None:
     """Say how the disk and the lock stand.  Asks no network, changes nothing, exits 0."""
-    project = open_project(remember_common(ctx, directory, manifest, quiet, verbose, json=json))
+    project = open_project(common)
     stale = project.staleness()
     known = project.lock_text()
     survey = None
@@ -57,17 +45,13 @@ def status(
 
 
 def verify(
-    ctx: typer.Context,
+    common: Common,
     names: Names = None,
     group: Groups = None,
     json: Json = False,
-    directory: Directory = None,
-    manifest: ManifestName = None,
-    quiet: Quiet = False,
-    verbose: Verbose = 0,
 ) -> None:
     """Hash every placed file against the lock; exit 4 with the list of those that differ."""
-    project = open_project(remember_common(ctx, directory, manifest, quiet, verbose, json=json))
+    project = open_project(common)
     survey = project.verify(project.frozen_lock(), Choice(names=tuple(names or ()), groups=tuple(group or ())))
     wrong = {
         wanted.spot: _reason(survey, wanted.spot) for wanted in survey.wanted if not _is_right(survey, wanted.spot)
@@ -78,17 +62,13 @@ def verify(
 
 
 def path(
-    ctx: typer.Context,
+    common: Common,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The model.", show_default=False)],
     file: Annotated[str | None, typer.Argument(metavar="[FILE]", help="One of its files.", show_default=False)] = None,
     json: Json = False,
-    directory: Directory = None,
-    manifest: ManifestName = None,
-    quiet: Quiet = False,
-    verbose: Verbose = 0,
 ) -> None:
     """Print where a model's files are, for scripts.  Exits 1 if they are not there yet."""
-    project = open_project(remember_common(ctx, directory, manifest, quiet, verbose, json=json))
+    project = open_project(common)
     found = project.path(name, file)
     if not os.path.lexists(found):
         raise DifferenceError(f"{found} is not there yet.", fix=f"run `fetcher sync {name}`")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from fetcher.cli import render
-from fetcher.cli.common import Directory, Json, ManifestName, Quiet, Verbose, folder_of, remember_common
+from fetcher.cli.common import Common, Json, folder_of, with_common
 from fetcher.errors import ConfigError, InterruptedRun
 from fetcher.project import MANIFEST
 
@@ -22,24 +22,19 @@ class Schema(StrEnum):
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    app.command(epilog="Example: fetcher init -C my-project")(init)
-    app.command(epilog="Example: fetcher demo")(demo)
-    app.command(epilog="Example: fetcher serve ./repositories --port 8000")(serve)
+    app.command(epilog="Example: fetcher init -C my-project")(with_common(init))
+    app.command(epilog="Example: fetcher demo")(with_common(demo, leave_out="manifest"))
+    app.command(epilog="Example: fetcher serve ./repositories --port 8000")(with_common(serve, leave_out="manifest"))
     app.command(epilog="Example: fetcher schema models > models.schema.json")(schema)
 
 
 def init(
-    ctx: typer.Context,
+    common: Common,
     json: Json = False,
-    directory: Directory = None,
-    manifest: ManifestName = None,
-    quiet: Quiet = False,
-    verbose: Verbose = 0,
 ) -> None:
     """Write a commented models.toml, and git's lines for the lock and the targets."""
     from fetcher.scaffold import write_scaffold  # brings pydantic, for the schema
 
-    common = remember_common(ctx, directory, manifest, quiet, verbose, json=json)
     name = common.manifest or MANIFEST
     if Path(name).name != name:
         raise ConfigError("--manifest takes a file name here.", fix="name the folder with -C")
@@ -54,23 +49,19 @@ def init(
 
 
 def demo(
-    ctx: typer.Context,
+    common: Common,
     keep: Annotated[
         Path | None, typer.Option("--keep", metavar="DIR", help="Work in this new folder and leave it there.")
     ] = None,
-    directory: Directory = None,
-    quiet: Quiet = False,
-    verbose: Verbose = 0,
 ) -> None:
     """Show the main job on an embedded hub, without internet, in a few seconds."""
     from fetcher.cli.demo import run_demo
 
-    remember_common(ctx, directory, None, quiet, verbose)
     run_demo(keep)
 
 
 def serve(
-    ctx: typer.Context,
+    common: Common,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Holds OWNER/NAME/ folders.", show_default=False)],
     host: Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 shares with the network.")] = (
         "127.0.0.1"
@@ -79,14 +70,10 @@ def serve(
     token_env: Annotated[
         str | None, typer.Option("--token-env", metavar="NAME", help="Variable with a token that readers must show.")
     ] = None,
-    directory: Directory = None,
-    quiet: Quiet = False,
-    verbose: Verbose = 0,
 ) -> None:
     """Publish a folder of OWNER/NAME/ repositories by ModelScope's read protocol."""
     from fetcher.serve.hub import serve_folder
 
-    common = remember_common(ctx, directory, None, quiet, verbose)
     token = None
     if token_env is not None:
         token = os.environ.get(token_env)

@@ -1,41 +1,28 @@
 """`fetcher sync`."""
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
 from fetcher.cli import interrupt, render
-from fetcher.cli.common import (
-    Directory,
-    Groups,
-    Json,
-    ManifestName,
-    Names,
-    Quiet,
-    Style,
-    Verbose,
-    open_project,
-    remember_common,
-)
+from fetcher.cli.common import Common, Groups, Json, Names, Style, open_project, with_common
 from fetcher.core.interfaces import Events, NoEvents
-from fetcher.core.lock import Lock
+from fetcher.core.plan import Plan
 from fetcher.core.units import count_text, size_text
-from fetcher.errors import DifferenceError, FetcherError, PartialError
-from fetcher.project import Choice, Project, Survey
+from fetcher.errors import DifferenceError
+from fetcher.project import Project
 from fetcher.settings import Flags
 from fetcher.sync import Report
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
-    app.command(epilog="Example: fetcher sync --frozen --offline")(sync)
+    app.command(epilog="Example: fetcher sync --frozen --offline")(with_common(sync))
 
 
 def sync(
-    ctx: typer.Context,
+    common: Common,
     names: Names = None,
     frozen: Annotated[bool, typer.Option("--frozen", help="Use the lock as it is, even if it is stale.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Change nothing; exit 1 when the disk differs.")] = False,
@@ -61,30 +48,29 @@ def sync(
     ] = None,
     group: Groups = None,
     json: Json = False,
-    directory: Directory = None,
-    manifest: ManifestName = None,
-    quiet: Quiet = False,
-    verbose: Verbose = 0,
 ) -> None:
     """Make the disk match models.lock, moving only what is missing or changed."""
-    common = remember_common(ctx, directory, manifest, quiet, verbose, json=json)
-    flags = Flags(jobs=jobs, connections=connections, wait_s=wait, limit_rate=limit_rate, keep_going=keep_going)
+    flags = Flags(jobs=jobs, connections=connections, wait_s=wait, limit_rate=limit_rate)
     project = open_project(common, flags, events=_watcher(progress, quiet=common.quiet))
-    lock = project.frozen_lock() if frozen else project.fresh_lock()
-    wishes = _Wishes(
-        choice=Choice(names=tuple(names or ()), groups=tuple(group or ())),
-        prune=not no_prune,
+    if check or dry_run:
+        plan = project.plan(names or (), groups=group or (), frozen=frozen, force=force, prune=not no_prune)
+        _look_only(project, plan, check=check, json=json)
+        return
+    project.guard = lambda: interrupt.softly(project.stop)
+    began = time.monotonic()
+    report = project.sync(
+        names or (),
+        groups=group or (),
+        frozen=frozen,
         force=force,
+        prune=not no_prune,
         offline=offline,
         keep_going=keep_going,
     )
-    survey = _survey(project, lock, wishes)
-    if check or dry_run:
-        _look_only(project, survey, check=check, json=json)
-    elif survey.plan.is_empty():
-        _nothing_to_do(project, survey, json=json)
-    else:
-        _change(project, lock, wishes, json=json)
+    if json:
+        render.document(_document(report))
+    _tell(project, report, time.monotonic() - began)
+    report.require_complete()
 
 
 def _watcher(style: Style, *, quiet: bool) -> Events:
@@ -95,86 +81,27 @@ def _watcher(style: Style, *, quiet: bool) -> Events:
     return watcher(style)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Wishes:
-    """What the flags say about the plan."""
-
-    choice: Choice
-    prune: bool
-    force: bool
-    offline: bool
-    keep_going: bool
-
-
-def _survey(project: Project, lock: Lock, wishes: _Wishes) -> Survey:
-    survey = project.survey(lock, wishes.choice)
-    if not wishes.prune:
-        survey = project.with_plan(survey, survey.plan.without_remove())
-    return project.forced(survey) if wishes.force else survey
-
-
-def _look_only(project: Project, survey: Survey, *, check: bool, json: bool) -> None:
+def _look_only(project: Project, plan: Plan, *, check: bool, json: bool) -> None:
     if json:
-        render.document({"up_to_date": survey.plan.is_empty(), "plan": render.plan_document(survey.plan)})
-    if survey.plan.is_empty():
-        render.say(f"Up to date: {count_text(len(survey.plan.keep), 'file')}.")
+        render.document({"up_to_date": plan.is_empty(), "plan": render.plan_document(plan)})
+    if plan.is_empty():
+        render.say(f"Up to date: {count_text(len(plan.keep), 'file')}.")
         return
     if not json:
-        render.plan(survey.plan)
+        render.plan(plan)
     if check:
         raise DifferenceError(f"The disk differs from {project.lock_path.name}.", fix="run `fetcher sync`")
 
 
-def _nothing_to_do(project: Project, survey: Survey, *, json: bool) -> None:
-    project.remember(survey)
-    report = Report(kept=len(survey.plan.keep), left={item.spot: item.reason for item in survey.plan.left})
-    if json:
-        render.document(_document(report))
-    _tell_left(report)
-    if not project.manifest.models:
-        render.say(f"{project.manifest_path.name} declares no model yet.")
-        return
-    render.say(f"Up to date: {count_text(len(survey.plan.keep), 'file')}.")
-
-
-def _change(project: Project, lock: Lock, wishes: _Wishes, *, json: bool) -> None:
-    """Look again under the claim, carry the plan out, and say what was done."""
-    began = time.monotonic()
-    with project.claimed():
-        survey = _survey(project, lock, wishes)
-        blocked = survey.plan.blocked_models() if wishes.keep_going else {}
-        survey = project.with_plan(survey, survey.plan.without_models(blocked))
-        survey.plan.require_free_way()
-        survey = project.prove_stored(survey)
-        if wishes.offline:
-            survey.plan.require_no_fetch()
-        with interrupt.softly(project.stop):
-            report = project.carry_out(survey)
-    if json:
-        render.document(_document(report))
-    _tell(report, time.monotonic() - began)
-    _conclude({**blocked, **report.failures}, keep_going=wishes.keep_going)
-
-
-def _conclude(failures: Mapping[str, FetcherError], *, keep_going: bool) -> None:
-    if failures and not keep_going:
-        raise next(iter(failures.values()))
-    if failures:
-        raise PartialError(
-            f"{count_text(len(failures), 'model')} failed; the others are done.",
-            facts=[
-                line
-                for name, error in sorted(failures.items())
-                for line in (f"{name}: {error.what}", *(f"  {fact}" for fact in error.facts[:5]))
-            ],
-            fix="mend the causes and run `fetcher sync` again; what was received is kept",
-        )
-
-
-def _tell(report: Report, seconds: float) -> None:
+def _tell(project: Project, report: Report, seconds: float) -> None:
     for spot, kept in report.moved_aside.items():
         render.say(f"moved aside: {spot} -> {kept}")
     _tell_left(report)
+    if report.is_empty():
+        empty = not project.layout.targets
+        name = project.manifest_path.name
+        render.say(f"{name} declares no model yet." if empty else f"Up to date: {count_text(report.kept, 'file')}.")
+        return
     fetched = sum(wanted.size for wanted in report.fetched)
     parts = [
         f"fetched {count_text(len(report.fetched), 'file')} ({size_text(fetched)})",

@@ -133,6 +133,28 @@ class Manifest:
     sources: Mapping[str, Endpoint] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """Of models.toml, what a lock does not say: where models go, in which groups they are, named endpoints.
+
+    Attributes:
+        targets: NAME to folder: relative to the manifest with `/`, or absolute.
+    """
+
+    targets: Mapping[str, str]
+    groups: Mapping[str, tuple[str, ...]]
+    sources: Mapping[str, Endpoint]
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Self:
+        """That of a manifest without mistakes."""
+        return cls(
+            targets={name: spec.target for name, spec in manifest.models.items()},
+            groups={name: spec.groups for name, spec in manifest.models.items()},
+            sources=manifest.sources,
+        )
+
+
 def _shown(text: str) -> str:
     """A source that cannot be read, for a message; what precedes an `@` may be a token."""
     return "a text with an `@` in it" if "@" in text else repr(text[:120])

@@ -10,9 +10,10 @@ Promises (tests/formats/test_manifest_toml.py, test_bad_manifests.py):
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import PurePath
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
@@ -22,6 +23,7 @@ from fetcher.core.manifest import (
     BUILT_IN_SCHEMES,
     SHORT_FORMS,
     Endpoint,
+    Layout,
     Manifest,
     ModelSpec,
     Requested,
@@ -402,6 +404,50 @@ def read_manifest(text: str, *, file: str) -> Manifest:
     Raises:
         ConfigError: Anything that is not as design 2 says; all problems at once.
     """
+    data = _tables_of(text, file=file)
+    try:
+        return ManifestFile.model_validate(data, context=_context(data)).to_core()
+    except ValidationError as error:
+        problems = [_placed_better(problem) for problem in problems_of(error, ManifestFile)]
+        problems = mend_dotted_names(problems, data, keys=ModelTable.model_fields.keys())
+        raise error_of(problems, text, file=file) from None
+
+
+def read_layout(text: str, *, file: str) -> Layout:
+    """Read the targets, the groups and the sources of a models.toml that has mistakes elsewhere.
+
+    Raises:
+        ConfigError: It is no TOML, or these have mistakes too.
+    """
+    data = _tables_of(text, file=file)
+    kept: dict[str, Any] = {key: data[key] for key in ("version", "models", "sources") if key in data}
+    kept["defaults"] = _only_layout(data.get("defaults", {}))
+    if isinstance(kept.get("models"), dict):
+        kept["models"] = {name: _only_layout(table, source="file:.") for name, table in kept["models"].items()}
+    try:
+        return Layout.of(ManifestFile.model_validate(kept, context=_context(data)).to_core())
+    except ValidationError as error:
+        raise error_of(problems_of(error, ManifestFile), text, file=file) from None
+
+
+def _only_layout(table: object, **needed: str) -> object:
+    if not isinstance(table, dict):
+        return table
+    return {**needed, **{key: table[key] for key in ("target", "groups") if key in table}}
+
+
+def _context(data: Mapping[str, object]) -> dict[str, tuple[str, ...]]:
+    """The names of sources of its own, which `source` may use."""
+    sources = data.get("sources")
+    return {"sources": tuple(sources) if isinstance(sources, dict) else ()}
+
+
+def _tables_of(text: str, *, file: str) -> dict[str, Any]:
+    """The tables of models.toml, not looked at yet.
+
+    Raises:
+        ConfigError: It is no TOML, no manifest, or one of a newer fetcher.
+    """
     if text.removeprefix("\ufeff").startswith(HEADER.partition("\n")[0]):
         raise _is_a_lock(file)
     data = parse_toml(
@@ -415,14 +461,7 @@ def read_manifest(text: str, *, file: str) -> Manifest:
     version = data.get("version")
     if type(version) is int and version > VERSION:
         raise newer_version(version, text, file=file, known=VERSION)
-    sources = data.get("sources")
-    named = tuple(sources) if isinstance(sources, dict) else ()
-    try:
-        return ManifestFile.model_validate(data, context={"sources": named}).to_core()
-    except ValidationError as error:
-        problems = [_placed_better(problem) for problem in problems_of(error, ManifestFile)]
-        problems = mend_dotted_names(problems, data, keys=ModelTable.model_fields.keys())
-        raise error_of(problems, text, file=file) from None
+    return data
 
 
 def _is_a_lock(file: str) -> ConfigError:

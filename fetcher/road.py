@@ -1,0 +1,204 @@
+"""The road from the lock to the disk, with the rules that hold whoever walks it.
+
+Look; if something is to be done, look again under the claim; refuse before the first byte
+what must be refused; carry the plan out; remember.  `fetcher sync` and `Project.sync` are
+both this.
+
+Promises (tests/test_sync.py, test_user_files.py, test_project.py):
+  * a plan with nothing to do takes no claim that it would have to wait for;
+  * what is changed was looked at under the claim;
+  * something in the way stops a sync before the first byte, unless it is to keep going.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Event
+
+from fetcher.core.choice import EVERYTHING, Choice
+from fetcher.core.digest import Sha256
+from fetcher.core.interfaces import Events, FetchRequest
+from fetcher.core.lock import Lock, LockedModel
+from fetcher.core.manifest import Endpoint, Layout
+from fetcher.core.plan import Wanted
+from fetcher.core.retry import RetrySchedule
+from fetcher.disk.claim import claim
+from fetcher.disk.staging import Staging
+from fetcher.disk.tokens import TokenStore
+from fetcher.errors import BusyError, DiskError, FetcherError
+from fetcher.settings import Settings
+from fetcher.sources.catalog import Catalog
+from fetcher.survey import Survey, Surveyor
+from fetcher.sync import Report, Workplace, fetch_request, make_state_folder
+from fetcher.transfer import Job, TransferSettings, require_space, run_transfer
+
+_PATIENCE_S = 1.0  # of waiting in silence for another fetcher
+
+Guard = Callable[[], AbstractContextManager[object]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What a sync is asked to do about the plan.
+
+    Attributes:
+        force: Move what is in the way into the trash.
+        prune: Remove what fetcher wrote and nothing wants any more.
+        offline: Refuse a plan that needs the network.
+        keep_going: Do the other models when one fails or is blocked.
+    """
+
+    choice: Choice = EVERYTHING
+    force: bool = False
+    prune: bool = True
+    offline: bool = False
+    keep_going: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Road:
+    """One project's road.
+
+    Attributes:
+        state: The project's `.fetcher` folder.
+        stop: Set it to end a transfer with its state saved.
+        guard: Entered around the part of a sync that `stop` ends.
+    """
+
+    root: Path
+    state: Path
+    layout: Layout
+    surveyor: Surveyor
+    workplace: Workplace
+    staging: Staging
+    settings: Settings
+    events: Events
+    stop: Event
+    guard: Guard
+
+    def look(self, lock: Lock, wishes: Wishes) -> Survey:
+        """Look at the disk and plan what the wishes allow."""
+        survey = self.surveyor.look(lock, wishes.choice)
+        if not wishes.prune:
+            survey = survey.with_plan(survey.plan.without_remove())
+        return survey.with_plan(self.workplace.force(survey.plan)) if wishes.force else survey
+
+    def verify(self, lock: Lock, choice: Choice) -> Survey:
+        """Look with every file hashed, and remember what was found."""
+        survey = self.surveyor.look_closely(lock, choice)
+        if self.state.exists():
+            self._remember(survey)
+        return survey
+
+    def sync(self, lock: Lock, wishes: Wishes) -> Report:
+        """Make the disk match the lock; the report has failures only if the wishes say to keep going.
+
+        Raises:
+            BlockedError: Something is in the way that is not fetcher's.
+            OfflineError: Something is missing that the network has.
+            BusyError: Another fetcher is at work for longer than the wait.
+            DiskError: Not enough room, before the first byte.
+            InterruptedRun: `stop` was set; what was received is kept.
+        """
+        survey = self.look(lock, wishes)
+        if survey.plan.is_empty():
+            self._remember(survey)
+            left = {item.spot: item.reason for item in survey.plan.left}
+            return Report(kept=len(survey.plan.keep), left=left)
+        with self._claimed():
+            return self._change(self.look(lock, wishes), wishes)
+
+    def _change(self, survey: Survey, wishes: Wishes) -> Report:
+        """Refuse what must be refused, and carry the rest of the plan out."""
+        blocked = survey.plan.blocked_models() if wishes.keep_going else {}
+        plan = survey.plan.without_models(blocked)
+        plan.require_free_way()
+        plan = self.workplace.prove_stored(plan)
+        if wishes.offline:
+            plan.require_no_fetch()
+        with self.guard():
+            report = self._carry_out(survey.with_plan(plan), wishes)
+        return replace(report, failures={**blocked, **report.failures})
+
+    def _carry_out(self, survey: Survey, wishes: Wishes) -> Report:
+        by_digest: dict[Sha256, list[tuple[Wanted, LockedModel]]] = {}
+        for home in survey.homes:
+            by_digest.setdefault(home[0].sha256, []).append(home)
+        with closing(catalog_of(self.settings, self.layout.sources)) as catalog:
+
+            def request(wanted: Wanted) -> FetchRequest:
+                homes = sorted(by_digest[wanted.sha256], key=lambda home: home[0] is not wanted)
+                return fetch_request(wanted, homes, catalog.places)
+
+            def fetch(wanted: Sequence[tuple[FetchRequest, Wanted]]) -> Mapping[Sha256, FetcherError]:
+                return self._fetch(wanted, keep_going=wishes.keep_going)
+
+            return self.workplace.carry_out(survey.plan, survey.scan, fetch, request)
+
+    def _fetch(
+        self, wanted: Sequence[tuple[FetchRequest, Wanted]], *, keep_going: bool
+    ) -> Mapping[Sha256, FetcherError]:
+        jobs = [Job(request=request, store=self.staging.store_for(item)) for request, item in wanted]
+        require_space(jobs)
+        settings = transfer_settings(self.settings, keep_going=keep_going)
+        outcomes = run_transfer(jobs, settings=settings, events=self.events, stop=self.stop)
+        return {outcome.request.name: outcome.error for outcome in outcomes if outcome.error}
+
+    def _remember(self, survey: Survey) -> None:
+        """Save what the look found out, so that it need not be hashed again.
+
+        A help for later runs only: where the disk refuses, or another fetcher is at work, nothing is saved.
+        """
+        if not (survey.wanted or self.state.exists()):
+            return
+        with suppress(DiskError, BusyError):
+            make_state_folder(self.state)
+            with claim(self.state / "claim", wait_s=0, what=self.root.name):
+                self.workplace.remember(survey.scan, survey.plan)
+
+    @contextmanager
+    def _claimed(self) -> Iterator[None]:
+        """Keep other fetchers from changing this project meanwhile.
+
+        Raises:
+            BusyError: Another one does, for longer than the wait.
+        """
+        make_state_folder(self.state)
+        what = f"the project {self.root.name}"
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(
+                    claim(self.state / "claim", wait_s=min(_PATIENCE_S, self.settings.wait_s), what=what)
+                )
+            except BusyError:
+                if self.settings.wait_s <= _PATIENCE_S:
+                    raise
+                self.events.note(f"waiting for another fetcher that is at work on {what}; Ctrl-C gives up")
+                rest_s = self.settings.wait_s - _PATIENCE_S
+                stack.enter_context(claim(self.state / "claim", wait_s=rest_s, what=what))
+            yield
+
+
+def catalog_of(settings: Settings, endpoints: Mapping[str, Endpoint]) -> Catalog:
+    """The sources that settings and `[sources]` of a manifest make."""
+    return Catalog(
+        endpoints=endpoints,
+        environment=settings.environment,
+        home=settings.home,
+        stored=TokenStore(settings.logins),
+        idle_timeout_s=settings.idle_timeout_s,
+        retry=RetrySchedule(attempts=settings.retries),
+    )
+
+
+def transfer_settings(settings: Settings, *, keep_going: bool) -> TransferSettings:
+    """What the settings say about transfers."""
+    return TransferSettings(
+        jobs=settings.jobs,
+        connections=settings.connections,
+        limit_rate=settings.limit_rate,
+        idle_timeout_s=settings.idle_timeout_s,
+        retry=RetrySchedule(attempts=settings.retries),
+        keep_going=keep_going,
+    )

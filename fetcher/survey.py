@@ -1,0 +1,82 @@
+"""The disk beside the lock: what a sync starts from, and all that `status` and `verify` need.
+
+Changes nothing.  What is done about it is road.py's.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from fetcher.core.choice import Choice, chosen_models, targets_of
+from fetcher.core.lock import Lock, LockedModel
+from fetcher.core.manifest import Layout
+from fetcher.core.paths import ModelName
+from fetcher.core.plan import Plan, Wanted, wanted_files
+from fetcher.disk.scan import Scan
+from fetcher.sync import Workplace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """The disk beside the lock.
+
+    Attributes:
+        homes: Every file of the lock with its model, also of models that are not in question.
+    """
+
+    wanted: tuple[Wanted, ...]
+    models: Mapping[str, LockedModel]
+    homes: tuple[tuple[Wanted, LockedModel], ...]
+    scan: Scan
+    plan: Plan
+
+    def with_plan(self, plan: Plan) -> "Survey":
+        """The same survey with another plan."""
+        return replace(self, plan=plan)
+
+
+class Surveyor:
+    """Looks at one project's disk.
+
+    Args:
+        root: The project's folder.
+        layout: Where models go, and their groups.
+        reserved: Spots of the project's own files.
+    """
+
+    def __init__(self, *, root: Path, layout: Layout, reserved: Collection[str], workplace: Workplace) -> None:
+        self._root = root
+        self._layout = layout
+        self._reserved = reserved
+        self._workplace = workplace
+
+    def everything(self, lock: Lock) -> list[Wanted]:
+        """Every file of the lock with its spot.
+
+        Raises:
+            ConfigError: Two models want one spot, or one that is not theirs.
+        """
+        targets = targets_of(lock, self._layout, self._root)
+        return wanted_files(lock.models.values(), targets, reserved=self._reserved)
+
+    def look(self, lock: Lock, choice: Choice) -> Survey:
+        """Look and plan; trusts the index where it can be trusted."""
+        return self._survey(lock, choice, self._workplace.look)
+
+    def look_closely(self, lock: Lock, choice: Choice) -> Survey:
+        """Look and plan, with every file hashed."""
+        return self._survey(lock, choice, self._workplace.look_closely)
+
+    def _survey(self, lock: Lock, choice: Choice, look: Callable[..., Scan]) -> Survey:
+        everything = self.everything(lock)
+        names = chosen_models(lock, choice, self._layout)
+        wanted = tuple(item for item in everything if item.model in names)
+        elsewhere = {item.spot for item in everything if item.model not in names}
+        scan = look(wanted, models=None if choice.is_everything() else names, elsewhere=elsewhere)
+        return Survey(
+            wanted=wanted,
+            models={name: lock.models[name] for name in names},
+            homes=tuple((item, lock.models[ModelName(item.model)]) for item in everything),
+            scan=scan,
+            plan=self._workplace.plan(wanted, scan.local),
+        )
