@@ -22,6 +22,7 @@ from fetcher.core.interfaces import Events, RemoteFile, Snapshot, Source
 from fetcher.core.lock import Lock, LockedFile, LockedModel, PinnedSource, tree_of
 from fetcher.core.manifest import Manifest, ModelSpec, SourceRef
 from fetcher.core.paths import ModelName, RepoPath
+from fetcher.core.secrets import SECRETS
 from fetcher.core.selection import select
 from fetcher.errors import AuthError, FetcherError, IntegrityError, InterruptedRun, NotFoundError, SourceError
 from fetcher.unhashed import Hasher, Home, Likely, hashed
@@ -214,16 +215,31 @@ def _snapshot(sources: Sources, ref: SourceRef, revision: str | None) -> tuple[S
     """
     for source in sources.routes(ref):
         try:
-            return source, source.snapshot(ref, revision)
+            return source, _discreet(source, ref, revision)
         except (SourceError, NotFoundError, AuthError):
             continue
     *firsts, last = sources.candidates(ref)
     for source in firsts:
         try:
-            return source, source.snapshot(ref, revision)
+            return source, _discreet(source, ref, revision)
         except SourceError:
             continue
-    return last, last.snapshot(ref, revision)
+    return last, _discreet(last, ref, revision)
+
+
+def _discreet(source: Source, ref: SourceRef, revision: str | None) -> Snapshot:
+    """What a source lists, unless a name in it would bring a token into the lock.
+
+    Raises:
+        IntegrityError: It would.
+    """
+    snapshot = source.snapshot(ref, revision)
+    if SECRETS.are_in("\n".join(file.path for file in snapshot.files)):
+        raise IntegrityError(
+            f"{source.label} lists a file of {ref.repo} whose name holds your token.",
+            fix="revoke the token, and do not use this server any more",
+        )
+    return snapshot
 
 
 def _fallback(

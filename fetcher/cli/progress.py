@@ -24,6 +24,7 @@ from rich.text import Text
 from fetcher.cli import render
 from fetcher.cli.common import Notes, Style
 from fetcher.core.interfaces import Events, FetchRequest, NoEvents
+from fetcher.core.secrets import SECRETS
 from fetcher.core.units import count_text, size_text
 
 _EVERY_S = 5.0  # between two lines where there is no terminal
@@ -167,7 +168,8 @@ class Bars(NoEvents):
 
     def retrying(self, request: FetchRequest, *, reason: str, delay_s: float) -> None:
         """Say it above the bars."""
-        self._progress.console.print(_retry_text(request, reason, delay_s), markup=False, highlight=False)
+        text = SECRETS.conceal(_retry_text(request, reason, delay_s))
+        self._progress.console.print(text, markup=False, highlight=False)
 
     def file_done(self, request: FetchRequest) -> None:
         """Take the file's bar away."""
@@ -183,7 +185,7 @@ class Bars(NoEvents):
 
     def note(self, text: str) -> None:
         """Say it above the bars."""
-        self._progress.console.print(f"note: {text}", markup=False, highlight=False)
+        self._progress.console.print(f"note: {SECRETS.conceal(text)}", markup=False, highlight=False)
 
     def _drop(self, request: FetchRequest) -> None:
         with self._mutex:

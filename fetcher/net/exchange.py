@@ -20,7 +20,7 @@ from fetcher.net.body import ChunkFeed, Feed, SocketFeed, shut_down
 from fetcher.net.heads import body_length
 from fetcher.net.lane import Answer, Lane
 from fetcher.net.parking import ParkingStream
-from fetcher.net.redact import host_of, origin_of
+from fetcher.net.redact import host_of, origin_of, printable
 
 RAW_FROM = 1 << 20  # bytes; from here on a faster body is worth its connection, if it cannot be parked
 
@@ -222,7 +222,7 @@ def _reason(error: BaseException) -> str:
     """The operating system's word for it, else the library's."""
     for cause in _causes(error):
         if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror.lower()
+            return printable(cause.strerror).lower()
     if isinstance(error, httpx.ConnectTimeout):
         return "no answer in time"
-    return str(error) or type(error).__name__
+    return printable(str(error)) or type(error).__name__  # the library repeats a line that it does not understand

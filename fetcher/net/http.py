@@ -22,11 +22,11 @@ from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import PackageNotFoundError, version
 from typing import Protocol, TypeVar
-from urllib.parse import urlsplit
 
 import httpx
 
 from fetcher.core.interfaces import Head
+from fetcher.core.secrets import SECRETS
 from fetcher.errors import ConfigError, FetcherError, SourceError
 from fetcher.net import failures
 from fetcher.net.body import Feed, HttpBody
@@ -34,7 +34,7 @@ from fetcher.net.exchange import RAW_FROM, Exchange, LaneExchange, LibraryExchan
 from fetcher.net.heads import body_length, content_length, content_range, media_type, retry_after_s
 from fetcher.net.lane import REDIRECTS, Lane
 from fetcher.net.parking import ParkingLot
-from fetcher.net.redact import host_of, origin_of, redact
+from fetcher.net.redact import host_of, origin_of, path_of, redact
 from fetcher.net.transport import Clients, Transport, mounts, once
 
 MAX_REPLY = 64 << 20  # bytes of a reply that is read whole; 100,000 entries of a listing take 40 MiB
@@ -48,16 +48,19 @@ _log = logging.getLogger(__name__)
 
 
 class _Discreet(logging.Filter):
-    """Takes what may be a secret out of the library's own log: queries of URLs, headers of replies."""
+    """Takes what may be a secret out of the library's own log: queries of URLs, headers of replies, tokens."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record may be logged; it is changed first."""
+        if "headers.complete" in str(record.msg):
+            return False
         if isinstance(record.args, tuple):
             record.args = tuple(redact(str(arg)) if isinstance(arg, httpx.URL) else arg for arg in record.args)
-        return "headers.complete" not in str(record.msg)
+        record.msg, record.args = SECRETS.conceal(record.getMessage()), ()
+        return True
 
 
-for _name in ("httpx", "httpcore.http11"):
+for _name in ("httpx", "httpcore.http11", "httpcore.connection", "httpcore.proxy"):
     logging.getLogger(_name).addFilter(_Discreet())
 
 
@@ -229,7 +232,8 @@ class HttpClient:
         while True:
             here = seen[-1]
             exchange = ask(here, {**headers, **(auth.header_for(here) if auth else {})})
-            _log.debug("GET %s %s: %d", redact(here), headers.get("Range", ""), exchange.status)
+            if _log.isEnabledFor(logging.DEBUG):
+                _log.debug("GET %s %s: %d", redact(here), headers.get("Range", ""), exchange.status)
             if exchange.status not in REDIRECTS:
                 return exchange
             try:
@@ -281,7 +285,7 @@ class HttpClient:
         status, url = exchange.status, exchange.url
         is_asked_host = origin_of(url) == origin_of(asked)
         if status in (401, 403) and not is_asked_host:
-            return failures.link_refused(status, host=host_of(url), path=urlsplit(url).path)
+            return failures.link_refused(status, host=host_of(url), path=path_of(url))
         if explain and is_asked_host and not failures.is_transient(status):
             explained = explain(_read_whole(exchange, exchange.feed(_length(exchange)), _MAX_REFUSAL))
             if explained:
@@ -293,12 +297,12 @@ class HttpClient:
     def _refused(self, exchange: Exchange) -> FetcherError:
         url = exchange.url
         wait_s = retry_after_s(exchange.headers.get("retry-after"), now_s=self._wall_clock())
-        return failures.refused(exchange.status, host=host_of(url), path=urlsplit(url).path, retry_after_s=wait_s)
+        return failures.refused(exchange.status, host=host_of(url), path=path_of(url), retry_after_s=wait_s)
 
 
 def _read_whole(exchange: Exchange, feed: Feed, limit: int) -> Reply:
     """Read a reply of at most `limit` bytes."""
-    host, path = host_of(exchange.url), urlsplit(exchange.url).path
+    host, path = host_of(exchange.url), path_of(exchange.url)
     if exchange.headers.get("content-encoding", "identity").lower() != "identity":
         # A few KB can unpack to all of the memory; identity was asked for.
         raise failures.not_understood(host, "sent an encoded reply, which was not asked for", facts=(f"path: {path}",))
@@ -373,7 +377,7 @@ def _next_hop(here: str, location: str | None, seen: Sequence[str]) -> str:
     Raises:
         SourceError: Nowhere, in a circle, too far, or out of TLS.
     """
-    facts = (f"path: {urlsplit(here).path}",)
+    facts = (f"path: {path_of(here)}",)
     try:
         there = str(httpx.URL(here).join(location if location is not None else "file:"))
         scheme = origin_of(there)[0]

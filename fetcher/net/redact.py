@@ -26,6 +26,14 @@ def redact(url: str) -> str:
         return "a URL that cannot be read"
 
 
+def path_of(url: str) -> str:
+    """Path of a URL; for messages."""
+    try:
+        return printable(urlsplit(url).path)
+    except ValueError:
+        return "a path that cannot be read"
+
+
 def host_of(url: str) -> str:
     """Host of a URL, with the port where it is not the scheme's own; for messages."""
     return _host_of(_base(url))

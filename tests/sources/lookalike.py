@@ -76,9 +76,10 @@ def listing(*entries: dict[str, Any], short: str | None = COMMIT[:8], total: int
 
 
 class Lookalike:
-    """The server, on loopback."""
+    """The server, on loopback; `host` may be any of its addresses and names."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        self._host = host
         self._answers: dict[str, list[Answer]] = {}
         self._lock = threading.Lock()
         self.seen: list[Seen] = []
@@ -100,14 +101,14 @@ class Lookalike:
             def log_message(self, format: str, *args: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer((host, 0), Handler)
         self._server.daemon_threads = True
         self._server.block_on_close = False
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
 
     @property
     def host(self) -> str:
-        return f"127.0.0.1:{self._server.server_address[1]}"
+        return f"{self._host}:{self._server.server_address[1]}"
 
     @property
     def url(self) -> str:
