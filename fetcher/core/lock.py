@@ -104,7 +104,7 @@ class Staleness:
 
     Attributes:
         model: NAME.
-        field: `source`, `revision`, `include`, `exclude`, `files`, `fallback`,
+        field: `source`, `revision`, `include`, `exclude`, `files`, `addresses`, `sha256`, `fallback`,
             `model` when the whole section is missing or left over, or `seal` or `tree`
             when the section is not as it was written (see `CHECKSUMS`).
         wanted: The manifest's value, as text; of a checksum, what it should be.
@@ -131,6 +131,7 @@ def seal_of(model: LockedModel) -> Sha256:
 
     The JSON is one line of ASCII, keys sorted, no spaces; the files are in it by `tree`.
     Its keys are fixed for version 1: a key more would make every seal before it wrong.
+    `addresses` is in it only where the section has it.
     """
     wishes = model.requested
     pinned = {
@@ -143,6 +144,7 @@ def seal_of(model: LockedModel) -> Sha256:
             "include": wishes.include,
             "exclude": wishes.exclude,
             "files": wishes.files,
+            **({"addresses": wishes.addresses} if wishes.addresses else {}),
         },
     }
     text = json.dumps(pinned, sort_keys=True, separators=(",", ":"))
@@ -159,11 +161,12 @@ def staleness(manifest: Manifest, lock: Lock) -> list[Staleness]:
         elif locked is None:
             found.append(Staleness(model=name, field="model", wanted="a section", locked="nothing"))
         else:
-            found.extend(_model_staleness(spec, locked))
+            found.extend(stale_fields(spec, locked))
     return found
 
 
-def _model_staleness(spec: ModelSpec, locked: LockedModel) -> Iterator[Staleness]:
+def stale_fields(spec: ModelSpec, locked: LockedModel) -> Iterator[Staleness]:
+    """The fields in which a section differs from what the manifest asks for; none is fresh."""
     wanted, had = spec.requested, locked.requested
     pairs: list[tuple[str, object, object]] = [
         ("source", str(spec.source), str(locked.source)),
@@ -171,6 +174,8 @@ def _model_staleness(spec: ModelSpec, locked: LockedModel) -> Iterator[Staleness
         ("include", wanted.include, had.include),
         ("exclude", wanted.exclude, had.exclude),
         ("files", wanted.files, had.files),
+        ("addresses", wanted.addresses, had.addresses),
+        ("sha256", *_named_digests(spec, locked)),
         ("fallback", tuple(map(str, spec.fallback)), tuple(str(pin.source) for pin in locked.fallback)),
     ]
     for name, want, have in pairs:
@@ -187,6 +192,14 @@ def _model_staleness(spec: ModelSpec, locked: LockedModel) -> Iterator[Staleness
         yield Staleness(
             model=spec.name, field="tree", wanted="the digest of its files", locked="that of another file list"
         )
+
+
+def _named_digests(spec: ModelSpec, locked: LockedModel) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The digests that the manifest names, and what the lock has for the same files."""
+    named = {file.path: file.sha256 for file in spec.web if file.sha256 is not None}
+    had = {file.path: file.sha256 for file in locked.files if file.path in named}
+    wanted = {path: named[path] for path in had}
+    return tuple(f"{path} {wanted[path]}" for path in sorted(had)), tuple(f"{path} {had[path]}" for path in sorted(had))
 
 
 def _show(value: object) -> str:

@@ -9,19 +9,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
-from fetcher.core.paths import ModelName
+from fetcher.core.digest import Sha256
+from fetcher.core.paths import ModelName, RepoPath
+from fetcher.core.web import SCHEMES as URL_SCHEMES
+from fetcher.core.web import WebFile, checked
 
 MODELSCOPE = "modelscope"
 HUGGINGFACE = "huggingface"
 HUB_KINDS = (MODELSCOPE, HUGGINGFACE)
 SHORT_FORMS = {"ms": MODELSCOPE, "hf": HUGGINGFACE}
 GIT_SCHEMES = ("git+https", "git+ssh", "git+file", "git+http")
-URL_SCHEMES = ("https", "http")
-BUILT_IN_SCHEMES = (*HUB_KINDS, *GIT_SCHEMES, *URL_SCHEMES, "file")
+FOLDER = "file"
+BUILT_IN_SCHEMES = (*HUB_KINDS, *GIT_SCHEMES, *URL_SCHEMES, FOLDER)
 
 _OWNER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*/[A-Za-z0-9_][A-Za-z0-9._-]*\Z")
 _SCHEME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*\Z")
-_CONTROL = re.compile(r"[\x00-\x20\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_CONTROL_OR_SPACE = re.compile(r"[\x00-\x20\x7f]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +35,8 @@ class SourceRef:
     Attributes:
         scheme: `modelscope`, `huggingface`, `git+https`, `https`, `file`, or the
             NAME of a `[sources.NAME]`; short forms are already expanded.
-        repo: `OWNER/NAME` for hubs, else what follows the scheme.
+        repo: `OWNER/NAME` for hubs, else what follows the scheme; a folder as `../DIR`,
+            without `./` in front and `/` behind.
         dataset: Whether it names a dataset of a hub.
     """
 
@@ -47,7 +52,8 @@ class SourceRef:
             ValueError: Says which forms exist; never repeats what may be a secret.
         """
         scheme, colon, rest = text.partition(":")
-        if not colon or not rest or not _SCHEME.match(scheme) or _CONTROL.search(text):
+        odd = _CONTROL_OR_SPACE if scheme != FOLDER else _CONTROL
+        if not colon or not rest or not _SCHEME.match(scheme) or odd.search(text):
             raise ValueError(
                 f"expected a source such as `modelscope:OWNER/NAME`, `huggingface:OWNER/NAME`, "
                 f"`git+https://…`, `https://…` or `file:DIR`, got {_shown(text)}"
@@ -61,15 +67,27 @@ class SourceRef:
                 raise ValueError(
                     "expected a source without a user or a token in it; put the token into an environment variable"
                 )
+            if scheme in URL_SCHEMES:
+                checked(f"{scheme}:{rest}")
             return cls(scheme=scheme, repo=rest)
-        if scheme == "file":
-            return cls(scheme=scheme, repo=rest)
+        if scheme == FOLDER:
+            return cls(scheme=scheme, repo=_folder(rest))
         kind, _, inner = rest.partition("/")
         prefixed = kind in ("datasets", "models") and "/" in inner  # `models/NAME` alone has an owner called `models`
         repo, dataset = (inner, kind == "datasets") if prefixed else (rest, False)
         if not _OWNER_NAME.match(repo):
             raise ValueError(f"expected `{scheme}:OWNER/NAME` or `{scheme}:datasets/OWNER/NAME`, got {_shown(text)}")
         return cls(scheme=scheme, repo=repo, dataset=dataset)
+
+    @property
+    def is_url(self) -> bool:
+        """Whether it is the address of a file or folder on a web server."""
+        return self.scheme in URL_SCHEMES
+
+    @property
+    def has_commits(self) -> bool:
+        """Whether it names its states itself; a URL and a folder are what they are now."""
+        return not self.is_url and self.scheme != FOLDER
 
     def __str__(self) -> str:
         return f"{self.scheme}:{'datasets/' if self.dataset else ''}{self.repo}"
@@ -84,12 +102,14 @@ class Requested:
         include: Patterns, sorted; empty is everything.
         exclude: Patterns, sorted; beats include.
         files: Exact names that must exist, sorted; beats exclude.
+        addresses: Digest of the addresses that `files` gives to its names, if it does.
     """
 
     revision: str | None = None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    addresses: Sha256 | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +118,7 @@ class ModelSpec:
 
     Attributes:
         target: Folder of its files: relative to the manifest with `/`, or absolute.
+        web: Its files with their addresses, if its source is a URL.
     """
 
     name: ModelName
@@ -106,6 +127,7 @@ class ModelSpec:
     fallback: tuple[SourceRef, ...] = ()
     groups: tuple[str, ...] = ()
     target: str
+    web: tuple[WebFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +154,15 @@ class Manifest:
     models: Mapping[ModelName, ModelSpec]
     sources: Mapping[str, Endpoint] = field(default_factory=dict)
 
+    @property
+    def addresses(self) -> Mapping[SourceRef, Mapping[RepoPath, str]]:
+        """Where the files of URLs are, by source; no name of a source has two addresses."""
+        found: dict[SourceRef, dict[RepoPath, str]] = {}
+        for spec in self.models.values():
+            if spec.source.is_url:
+                found.setdefault(spec.source, {}).update((file.path, file.url) for file in spec.web)
+        return found
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
@@ -139,11 +170,13 @@ class Layout:
 
     Attributes:
         targets: NAME to folder: relative to the manifest with `/`, or absolute.
+        addresses: Where the files of URLs are, by source.
     """
 
     targets: Mapping[str, str]
     groups: Mapping[str, tuple[str, ...]]
     sources: Mapping[str, Endpoint]
+    addresses: Mapping[SourceRef, Mapping[RepoPath, str]]
 
     @classmethod
     def of(cls, manifest: Manifest) -> Self:
@@ -152,7 +185,26 @@ class Layout:
             targets={name: spec.target for name, spec in manifest.models.items()},
             groups={name: spec.groups for name, spec in manifest.models.items()},
             sources=manifest.sources,
+            addresses=manifest.addresses,
         )
+
+
+def _folder(text: str) -> str:
+    """A folder as the lock writes it: one spelling for each.
+
+    Raises:
+        ValueError: `file://HOST/…`, `~`, or nothing.
+    """
+    if text.startswith("//"):
+        host, slash, path = text[2:].partition("/")
+        if host or not slash:
+            raise ValueError("expected `file:DIR` with a folder of this machine")
+        text = f"/{path}"
+    if text.startswith("~") or "\\" in text:
+        raise ValueError("expected `file:DIR` with `/` between its parts; `~` is not expanded")
+    parts = [part for part in text.split("/") if part not in ("", ".")]
+    root = "/" if text.startswith("/") else ""
+    return root + "/".join(parts) or "."
 
 
 def _shown(text: str) -> str:

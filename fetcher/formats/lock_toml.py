@@ -36,6 +36,7 @@ HEADER = "# Written by `fetcher lock`. Commit this file; do not edit it.\nversio
 END = "# End of the lock."
 MAX_SIZE = 2**63 - 1  # bytes; what a file offset can be (POSIX off_t)
 
+_Given = TypeVar("_Given")
 _Parsed = TypeVar("_Parsed")
 
 _ROW = re.compile(r"sha256:([0-9a-f]{64}) (0|[1-9][0-9]{0,18})\Z")
@@ -43,7 +44,7 @@ _ROW_BUT_SIZE = re.compile(r"sha256:[0-9a-f]{64} [^ ]+\Z")
 _PLAIN = re.compile(r"[^\x00-\x1f\x7f\"\\]*\Z")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
 _HEADER_LINE = re.compile(r"^[ \t]*\[[^\n]*", re.MULTILINE)
-_SCHEMA_SOURCE = r"^[A-Za-z0-9][A-Za-z0-9._+-]*:[^\u0000-\u0020\u007f]+$"
+_SCHEMA_SOURCE = r"^(?:file:[^\u0000-\u001f\u007f]+|[A-Za-z0-9][A-Za-z0-9._+-]*:[^\u0000-\u0020\u007f]+)$"
 _SCHEMA_COMMIT = r"^(?:[0-9a-f]{40}|[0-9a-f]{64})$"
 _SCHEMA_DIGEST = r"^sha256:[0-9a-f]{64}$"
 _SCHEMA_ROW = r"^sha256:[0-9a-f]{64} (?:0|[1-9][0-9]{0,18})$"
@@ -62,14 +63,24 @@ class RequestedTable(_Table):
     include: list[str] = Field(default=[], description="Patterns of the files to take, sorted.")
     exclude: list[str] = Field(default=[], description="Patterns of the files to leave, sorted.")
     files: list[str] = Field(default=[], description="Exact names that must exist, sorted.")
+    addresses: str | None = Field(
+        default=None,
+        description="sha256 over the sorted lines `<path> <url>\\n` of the addresses that `files` gives to its names.",
+        json_schema_extra={"pattern": _SCHEMA_DIGEST},
+    )
 
     def to_core(self) -> Requested:
-        """As a core value."""
+        """As a core value.
+
+        Raises:
+            ValueError: `addresses` is no digest.
+        """
         return Requested(
             revision=self.revision,
             include=tuple(self.include),
             exclude=tuple(self.exclude),
             files=tuple(self.files),
+            addresses=None if self.addresses is None else Sha256.parse(self.addresses),
         )
 
 
@@ -179,7 +190,7 @@ def _model(name: str, table: LockedModelTable, text: str, *, file: str) -> Locke
         tree=here.parsed(Sha256.parse, table.tree, "tree"),
         seal=None if table.seal is None else here.parsed(Sha256.parse, table.seal, "seal"),
         fallback=tuple(here.parsed(PinnedSource.parse, pin, "fallback") for pin in table.fallback),
-        requested=table.requested.to_core(),
+        requested=here.parsed(RequestedTable.to_core, table.requested, "requested"),
         files=_files(table.files, here),
     )
 
@@ -209,8 +220,8 @@ class _Place:
     file: str
     section: tuple[str, ...]
 
-    def parsed(self, parse: Callable[[str], _Parsed], value: str, key: str) -> _Parsed:
-        """What `parse` makes of a key's text, its ValueError as a ConfigError."""
+    def parsed(self, parse: Callable[[_Given], _Parsed], value: _Given, key: str) -> _Parsed:
+        """What `parse` makes of a key's value, its ValueError as a ConfigError."""
         try:
             return parse(value)
         except ValueError as error:
@@ -344,6 +355,8 @@ def _requested(requested: Requested) -> Iterable[str]:
     for key, values in (("include", requested.include), ("exclude", requested.exclude), ("files", requested.files)):
         if values:
             yield f"{key} = {_array(values)}"
+    if requested.addresses is not None:
+        yield f"addresses = {_quote(requested.addresses.prefixed)}"
 
 
 def _array(values: Iterable[str]) -> str:

@@ -4,24 +4,32 @@ The pydantic tables below are the shape of the file; schemas.py makes the JSON S
 them, so their titles and descriptions are what an editor shows.  They end in `to_core`.
 Nothing here touches the disk, and whether a source answers is found out at lock time.
 
+What a single value may be is manifest_keys.py.
+
 Promises (tests/formats/test_manifest_toml.py, test_bad_manifests.py):
-  * what is returned needs no further check: names, targets and sources are safe;
-  * a secret in the wrong place is refused and its text is not repeated.
+  * what is returned needs no further check: names, targets and sources are safe.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
-from fetcher.core.hints import closest
 from fetcher.core.manifest import (
     BUILT_IN_SCHEMES,
     SHORT_FORMS,
+    URL_SCHEMES,
     Endpoint,
     Layout,
     Manifest,
@@ -29,221 +37,32 @@ from fetcher.core.manifest import (
     Requested,
     SourceRef,
 )
-from fetcher.core.paths import ModelName, RepoPath
+from fetcher.core.paths import ModelName
+from fetcher.core.web import WebFile, addresses_digest
 from fetcher.errors import ConfigError
+from fetcher.formats.addresses import Digest, Entry, require_fitting, require_one_address, web_files
 from fetcher.formats.lock_toml import HEADER
-from fetcher.formats.mistakes import looks_like_lock, meant_source, mend_dotted_names
+from fetcher.formats.manifest_keys import (
+    SCHEMA_NAME,
+    DefaultTarget,
+    FileName,
+    Group,
+    ModelKey,
+    Pattern,
+    Revision,
+    Source,
+    SourceKey,
+    Target,
+    TokenEnv,
+    Url,
+    checked_target,
+)
+from fetcher.formats.mistakes import looks_like_lock, mend_dotted_names
 from fetcher.formats.problems import Problem, error_of, newer_version, problems_of, refusal
 from fetcher.formats.toml_text import parse_toml
 
 VERSION = 1
 SCHEMA_LINE = "#:schema ./schemas/models.schema.json"
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_SPACE_OR_CONTROL = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]")
-_DRIVE = re.compile(r"[A-Za-z]:")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_TOKEN = re.compile(r"ms-|hf_[A-Za-z0-9]{16,}\Z|[0-9a-fA-F-]{32,}\Z")
-_SOURCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
-_OWN_FOLDERS = (".git", ".fetcher")
-_SCHEMA_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
-_SCHEMA_NO_CONTROL = r"^[^\u0000-\u001f\u007f\\]+$"
-
-
-def _model_name(text: str) -> str:
-    try:
-        return ModelName(text)
-    except ValueError:
-        raise refusal(
-            "is not a safe name",
-            expected="letters, digits, `.`, `_` and `-`, beginning with a letter or digit; no name reserved on Windows",
-            fix="rename the model",
-        ) from None
-
-
-def _pattern(text: str) -> str:
-    if not text or _CONTROL.search(text):
-        raise refusal(
-            "is empty or holds a control character",
-            expected="a shell pattern such as `*.json` or `onnx/*`",
-            fix="remove or correct the pattern",
-        )
-    if "\\" in text:
-        raise refusal(
-            "holds a backslash, which matches no file",
-            expected="`/` between folders",
-            fix=f"write `{text.replace(chr(92), '/')}`",
-        )
-    return text
-
-
-def _file_name(text: str) -> str:
-    if "*" in text:
-        raise refusal(
-            "is a pattern, and `files` takes exact names",
-            expected="the name of a file, from the repository's root",
-            fix="move it to `include`",
-        )
-    try:
-        return RepoPath(text)
-    except ValueError as error:
-        raise refusal(
-            "is not a safe name of a file",
-            expected="a path from the repository's root, with `/`",
-            fix=f"correct the name ({str(error).rpartition(': ')[2]})",
-        ) from None
-
-
-def _revision(text: str) -> str:
-    if not text or _SPACE_OR_CONTROL.search(text):
-        raise refusal(
-            "is empty or holds a space or a control character",
-            expected="a branch, a tag or a commit",
-            fix="correct the revision, or remove the key for the source's default",
-        )
-    return text
-
-
-def _source(text: str, info: ValidationInfo) -> str:
-    meant = meant_source(text)
-    try:
-        ref = SourceRef.parse(text)
-    except ValueError as error:
-        if "@" in text:
-            raise refusal(
-                "carries a user or a token",
-                expected="a source without them; `git+ssh://git@…` may carry a user",
-                fix="remove everything before the `@`, and put the token into an environment variable",
-            ) from None
-        expected = str(error).partition(", got ")[0].removeprefix("expected ")
-        fix = f"write `{meant}`" if meant else "correct the source"
-        raise refusal("is not a source", expected=expected, fix=fix, meant=meant) from None
-    if meant:
-        raise refusal(
-            "is the address of a page, not of a file",
-            expected="a repository such as `modelscope:OWNER/NAME`, or the address of one file",
-            fix=f"write `{meant}`",
-            meant=meant,
-        )
-    named = (info.context or {}).get("sources", ())
-    if ref.scheme not in BUILT_IN_SCHEMES and ref.scheme not in named:
-        near = closest(ref.scheme, [*BUILT_IN_SCHEMES, *SHORT_FORMS, *named], most=1)
-        raise refusal(
-            f"names the unknown source `{ref.scheme}`",
-            expected=", ".join(f"`{scheme}:`" for scheme in (*BUILT_IN_SCHEMES, *sorted(named))),
-            fix=f"change `{ref.scheme}:` to `{near[0]}:`" if near else f"add a table [sources.{ref.scheme}]",
-        )
-    return str(ref)
-
-
-def _target(text: str) -> str:
-    if text.startswith("~"):
-        raise refusal(
-            "begins with `~`, which is not expanded",
-            expected="a folder relative to models.toml, or an absolute path",
-            fix="write the absolute path",
-        )
-    if {part.lower() for part in text.split("/")} & set(_OWN_FOLDERS):
-        raise refusal(
-            "lies in a folder of git or of fetcher",
-            expected="a folder of the project other than `.git` and `.fetcher`",
-            fix="choose another folder, such as `models/NAME`",
-        )
-    if text.startswith("/") and not _CONTROL.search(text):
-        return text.rstrip("/") or "/"
-    return _relative_target(text)
-
-
-def _relative_target(text: str) -> str:
-    inner = text.removeprefix("./").rstrip("/")
-    if inner in (".", "") and text:
-        return "."
-    if ".." in inner.split("/"):
-        raise refusal(
-            "leaves the project",
-            expected="a folder inside the project, relative to models.toml",
-            fix="remove the `..`, or write an absolute path if the folder is meant to be outside",
-        )
-    try:
-        return RepoPath(inner)
-    except ValueError as error:
-        reason = "it is empty" if not text else str(error).rpartition(": ")[2]
-        raise refusal(
-            "is not a safe folder",
-            expected="a folder relative to models.toml with `/` between its parts, or an absolute path",
-            fix=f"correct the target ({reason})",
-        ) from None
-
-
-def _default_target(text: str) -> str:
-    if "{name}" not in text:
-        raise refusal(
-            "would put every model into one folder",
-            expected="a folder with `{name}` in it, which becomes the model's name",
-            fix=f'write `target = "{text.rstrip("/")}/{{name}}"`',
-        )
-    _target(text.replace("{name}", "name"))
-    return text
-
-
-def _group(text: str) -> str:
-    if not _SOURCE_NAME.match(text):
-        raise refusal(
-            "is not a name of a group",
-            expected="letters, digits, `.`, `_` and `-`, beginning with a letter or digit",
-            fix="rename the group",
-        )
-    return text
-
-
-def _source_name(text: str) -> str:
-    if text in BUILT_IN_SCHEMES or text in SHORT_FORMS:
-        raise refusal(
-            "has the name of a built-in source",
-            expected="a name of your own",
-            fix=f"rename it, such as [sources.my-{text}], and use `my-{text}:` in `source`",
-        )
-    if not _SOURCE_NAME.match(text):
-        raise refusal(
-            "is not a safe name",
-            expected="letters, digits, `.`, `_` and `-`, beginning with a letter or digit",
-            fix="rename the source",
-        )
-    return text
-
-
-def _endpoint(text: str) -> str:
-    try:
-        url = urlsplit(text)
-        usable = url.scheme in ("http", "https") and url.hostname and url.port != 0
-    except ValueError:
-        usable, url = None, urlsplit("")
-    if "@" in text:
-        raise refusal(
-            "carries a user or a token",
-            expected="a URL such as `https://hub.corp.example`",
-            fix="remove everything before the `@`, and name the token's variable in `token-env`",
-        )
-    if not usable or url.query or url.fragment or _SPACE_OR_CONTROL.search(text):
-        raise refusal(
-            "is not the address of a hub",
-            expected="an http or https URL without a query, such as `https://hub.corp.example`",
-            fix="correct the URL",
-        )
-    return text.rstrip("/")
-
-
-def _token_env(text: str) -> str:
-    if not _VARIABLE.match(text) or _TOKEN.match(text):
-        looks = "looks like a token" if _TOKEN.match(text) else "is not the name of a variable"
-        raise refusal(
-            looks,
-            expected="the NAME of an environment variable, such as `CORP_HUB_TOKEN`",
-            fix="put the token into a variable and write the variable's name; revoke the token if it was committed"
-            if looks == "looks like a token"
-            else "write the variable's name",
-        )
-    return text
 
 
 def _version(number: int) -> int:
@@ -254,21 +73,13 @@ def _version(number: int) -> int:
     return number
 
 
-Pattern = Annotated[str, AfterValidator(_pattern), Field(json_schema_extra={"pattern": _SCHEMA_NO_CONTROL})]
-FileName = Annotated[
-    str,
-    AfterValidator(_file_name),
-    Field(json_schema_extra={"pattern": r"^[^\u0000-\u001f\u007f\\*/][^\u0000-\u001f\u007f\\*]*$"}),
-]
-Revision = Annotated[str, AfterValidator(_revision), Field(json_schema_extra={"pattern": r"^[^\u0000-\u0020\u007f]+$"})]
-Source = Annotated[
-    str,
-    AfterValidator(_source),
-    Field(json_schema_extra={"pattern": r"^[A-Za-z0-9][A-Za-z0-9._+-]*:[^\u0000-\u0020\u007f]+$"}),
-]
-Group = Annotated[str, AfterValidator(_group), Field(json_schema_extra={"pattern": _SCHEMA_NAME})]
-Url = Annotated[
-    str, AfterValidator(_endpoint), Field(json_schema_extra={"pattern": r"^https?://[^\u0000-\u0020\u007f@?#]+$"})
+def _is_table(value: object) -> str:
+    return "[addresses]" if isinstance(value, dict) else "[names]"
+
+
+Names = list[FileName]
+NamesOrAddresses = Annotated[
+    Annotated[Names, Tag("[names]")] | Annotated[dict[FileName, Entry], Tag("[addresses]")], Discriminator(_is_table)
 ]
 
 
@@ -296,11 +107,6 @@ class _Wishes(_Table):
         "[defaults]; an empty list takes none of those.",
         examples=[["*.md", ".gitattributes"]],
     )
-    files: list[FileName] | None = Field(
-        default=None,
-        description="Exact names that must exist upstream; beats `exclude`.",
-        examples=[["config.json", "model.safetensors"]],
-    )
     fallback: list[Source] | None = Field(
         default=None,
         description="Other homes of the same bytes, tried in this order; other bytes there make `fetcher lock` fail.",
@@ -314,7 +120,12 @@ class _Wishes(_Table):
 class DefaultsTable(_Wishes):
     """Keys for all models; a model's own key wins, except that `exclude` lists are added up."""
 
-    target: Annotated[str, AfterValidator(_default_target)] | None = Field(
+    files: Names | None = Field(
+        default=None,
+        description="Exact names that must exist upstream; beats `exclude`.",
+        examples=[["config.json", "model.safetensors"]],
+    )
+    target: DefaultTarget | None = Field(
         default=None,
         description="Folder of each model's files; must hold `{name}`, which becomes the model's name.",
         examples=["weights/{name}"],
@@ -331,13 +142,32 @@ class ModelTable(_Wishes):
         "a [sources.NAME].",
         examples=["modelscope:AI-ModelScope/gpt2"],
     )
-    target: Annotated[str, AfterValidator(_target)] | None = Field(
+    target: Target | None = Field(
         default=None,
         description="Folder of the model's files, relative to models.toml; outside the project only as an absolute "
         "path. Left out: `models/NAME`.",
         examples=["models/gpt2"],
         json_schema_extra={"pattern": r"^[^\u0000-\u001f\u007f\\~][^\u0000-\u001f\u007f\\]*$"},
     )
+    files: NamesOrAddresses | None = Field(
+        default=None,
+        description="Exact names that must exist upstream; beats `exclude`. For a URL also a table of name to address.",
+        examples=[["config.json", "model.safetensors"]],
+    )
+    sha256: Digest | None = Field(
+        default=None,
+        description="What the one file of a URL must be. Left out: what it is when it is locked first.",
+        examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
+    )
+
+    @model_validator(mode="after")
+    def _fits_its_source(self) -> "ModelTable":
+        ref = SourceRef.parse(self.source)
+        wishes = {"revision": self.revision, "include": self.include, "exclude": self.exclude}
+        require_fitting(ref, self.files, self.sha256, wishes)
+        if ref.is_url:
+            web_files(ref, self.files, self.sha256)
+        return self
 
 
 class SourceTable(_Table):
@@ -348,7 +178,7 @@ class SourceTable(_Table):
     mirrors: list[Url] = Field(
         default=[], description="Base URLs that serve the same bytes.", examples=[["https://hub2.corp.example"]]
     )
-    token_env: Annotated[str, AfterValidator(_token_env)] | None = Field(
+    token_env: TokenEnv | None = Field(
         default=None,
         alias="token-env",
         description="The NAME of the environment variable that holds the token; never the token itself.",
@@ -370,21 +200,33 @@ class ManifestFile(_Table):
         description="Version of this file's format.", examples=[VERSION], json_schema_extra={"const": VERSION}
     )
     defaults: DefaultsTable = Field(default=DefaultsTable(), description="Keys for all models.")
-    models: dict[Annotated[str, AfterValidator(_model_name)], ModelTable] = Field(
+    models: dict[ModelKey, ModelTable] = Field(
         default={},
         description="One table a model, [models.NAME].",
-        json_schema_extra={"propertyNames": {"pattern": _SCHEMA_NAME}},
+        json_schema_extra={"propertyNames": {"pattern": SCHEMA_NAME}},
     )
-    sources: dict[Annotated[str, AfterValidator(_source_name)], SourceTable] = Field(
+    sources: dict[SourceKey, SourceTable] = Field(
         default={},
         description="Named endpoints, [sources.NAME].",
         json_schema_extra={
             "propertyNames": {
-                "pattern": _SCHEMA_NAME,
+                "pattern": SCHEMA_NAME,
                 "not": {"enum": [*BUILT_IN_SCHEMES, *SHORT_FORMS]},
             }
         },
     )
+
+    @model_validator(mode="after")
+    def _one_address_a_file(self) -> "ManifestFile":
+        refs = {name: SourceRef.parse(table.source) for name, table in self.models.items()}
+        urls = {name: ref for name, ref in refs.items() if ref.is_url}
+        require_one_address(
+            {
+                name: (ref, web_files(ref, self.models[name].files, self.models[name].sha256))
+                for name, ref in urls.items()
+            }
+        )
+        return self
 
     def to_core(self) -> Manifest:
         """As a core value, with the defaults applied; models sorted by name."""
@@ -414,7 +256,7 @@ def read_manifest(text: str, *, file: str) -> Manifest:
 
 
 def read_layout(text: str, *, file: str) -> Layout:
-    """Read the targets, the groups and the sources of a models.toml that has mistakes elsewhere.
+    """Read the targets, the groups, the sources and the addresses of a models.toml that has mistakes elsewhere.
 
     Raises:
         ConfigError: It is no TOML, or these have mistakes too.
@@ -433,7 +275,10 @@ def read_layout(text: str, *, file: str) -> Layout:
 def _only_layout(table: object, **needed: str) -> object:
     if not isinstance(table, dict):
         return table
-    return {**needed, **{key: table[key] for key in ("target", "groups") if key in table}}
+    source = table.get("source")
+    is_url = isinstance(source, str) and source.startswith(tuple(f"{scheme}:" for scheme in URL_SCHEMES))
+    keys = ("target", "groups", *(("source", "files", "sha256") if is_url else ()))
+    return {**needed, **{key: table[key] for key in keys if key in table}}
 
 
 def _context(data: Mapping[str, object]) -> dict[str, tuple[str, ...]]:
@@ -489,28 +334,40 @@ def _placed_better(problem: Problem) -> Problem:
 def _spec(name: str, own: ModelTable, defaults: DefaultsTable) -> ModelSpec:
     target = own.target
     if target is None:
-        target = _target(defaults.target.replace("{name}", name)) if defaults.target else f"models/{name}"
+        target = checked_target(defaults.target.replace("{name}", name)) if defaults.target else f"models/{name}"
     fallback = own.fallback if own.fallback is not None else defaults.fallback
     groups = own.groups if own.groups is not None else defaults.groups
+    ref = SourceRef.parse(own.source)
+    web = web_files(ref, own.files, own.sha256) if ref.is_url else ()
     return ModelSpec(
         name=ModelName(name),
-        source=SourceRef.parse(own.source),
-        requested=_requested(own, defaults),
+        source=ref,
+        requested=_requested_of_url(own, web) if ref.is_url else _requested(own, defaults, ref),
         fallback=tuple(SourceRef.parse(text) for text in dict.fromkeys(fallback or ())),
         groups=tuple(sorted(set(groups or ()))),
         target=target,
+        web=web,
     )
 
 
-def _requested(own: ModelTable, defaults: DefaultsTable) -> Requested:
+def _requested_of_url(own: ModelTable, web: tuple[WebFile, ...]) -> Requested:
+    """What `files` names and nothing else: a web server lists nothing that patterns could choose from."""
+    return Requested(
+        files=tuple(file.path for file in web),
+        addresses=addresses_digest(web) if isinstance(own.files, dict) else None,
+    )
+
+
+def _requested(own: ModelTable, defaults: DefaultsTable, ref: SourceRef) -> Requested:
     if own.exclude is None:
         exclude = defaults.exclude or []
     else:
         exclude = [*own.exclude, *(defaults.exclude or [])] if own.exclude else []
     include = own.include if own.include is not None else defaults.include
     files = own.files if own.files is not None else defaults.files
+    revision = own.revision if own.revision is not None else defaults.revision
     return Requested(
-        revision=own.revision if own.revision is not None else defaults.revision,
+        revision=revision if ref.has_commits else None,
         include=tuple(sorted(set(include or ()))),
         exclude=tuple(sorted(set(exclude))),
         files=tuple(sorted(set(files or ()))),

@@ -29,6 +29,7 @@ _EXPECTED = {
     "dict_type": "a table",
     "model_type": "a table",
 }
+_NO_KEYS = {"[key]", "[names]", "[addresses]", "[text]", "[table]"}  # pydantic's, and the tags of our unions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,14 +49,18 @@ class Problem:
     fix: str
 
 
-def refusal(says: str, *, expected: str, fix: str, meant: str | None = None) -> PydanticCustomError:
+def refusal(
+    says: str, *, expected: str, fix: str, meant: str | None = None, at: str | tuple[str, ...] = ()
+) -> PydanticCustomError:
     """An error for a validator to raise; becomes a Problem with these words.
 
     Args:
         meant: What the value probably should be, if that can be guessed.
+        at: The key that it is about, when the validator is that of a whole table.
     """
     facts = [f"expected: {expected}", *([f"did you mean `{meant}`?"] if meant else [])]
-    return PydanticCustomError("refused", "{says}", {"says": says, "facts": facts, "fix": fix})
+    below = (at,) if isinstance(at, str) else at
+    return PydanticCustomError("refused", "{says}", {"says": says, "facts": facts, "fix": fix, "at": below})
 
 
 def newer_version(version: int, text: str, *, file: str, known: int) -> ConfigError:
@@ -96,10 +101,11 @@ def error_of(problems: Iterable[Problem], text: str, *, file: str) -> ConfigErro
 
 
 def _problem(details: ErrorDetails, root: type[BaseModel]) -> Problem:
-    path = tuple(part for part in details["loc"] if part != "[key]")
+    path = tuple(part for part in details["loc"] if part not in _NO_KEYS)
     kind = details["type"]
     if kind == "refused":
         context = details["ctx"]
+        path += context["at"]
         return Problem(path=path, says=context["says"], facts=tuple(context["facts"]), fix=context["fix"])
     if kind == "extra_forbidden":
         return _unknown_key(path, root)

@@ -20,7 +20,11 @@ FORMS = {
     "git+ssh://git@hub.example/a": SourceRef(scheme="git+ssh", repo="//git@hub.example/a"),
     "git+file:///srv/a": SourceRef(scheme="git+file", repo="///srv/a"),
     "https://hub.example/f.bin": SourceRef(scheme="https", repo="//hub.example/f.bin"),
+    "https://hub.example/d/?ref=main": SourceRef(scheme="https", repo="//hub.example/d/?ref=main"),
     "file:../weights": SourceRef(scheme="file", repo="../weights"),
+    "file:./my weights//a/": SourceRef(scheme="file", repo="my weights/a"),
+    "file:.": SourceRef(scheme="file", repo="."),
+    "file:///srv/a/": SourceRef(scheme="file", repo="/srv/a"),
 }
 REFUSED = [
     "",
@@ -40,6 +44,13 @@ REFUSED = [
     "https:hub.example/f",
     "git+https:/hub.example/f",
     "https://",
+    "https://hub.example/f#x",
+    "file:",
+    "file://host/a",
+    "file://",
+    "file:~/a",
+    "file:a\\b",
+    "file:a\nb",
 ]
 
 
@@ -70,6 +81,7 @@ def test_what_is_not_a_source_is_refused(text: str) -> None:
         "git+https://oauth2:secret@hub.example/a.git",
         "git+ssh://git:secret@hub.example/a.git",
         "https:me:secret@hub.example/f.bin",
+        "https://hub.example/f.bin?token=secret",
         "modelscope:secret@a/b",
         "me:se cret@hub",
     ],

@@ -148,4 +148,4 @@ def test_a_model_beside_a_dotted_name_still_lacks_its_source() -> None:
 def test_a_key_of_a_model_is_no_half_of_a_name() -> None:
     """A file may be called `source`; what is wrong is that `files` is a table."""
     message = refused('version = 1\n[models.a]\nsource = "ms:a/b"\n[models.a.files]\nsource = "x"\n')
-    assert message.startswith("models.toml, line 4: `models.a.files` is a table.")
+    assert message.startswith("models.toml, line 4: `models.a.files` gives addresses, which only a URL takes.")

@@ -39,6 +39,9 @@ UNREADABLE = {
 BEYOND_A_SCHEMA = {
     "fallback_unknown",
     "files_parent",
+    "folder_host",
+    "folder_revision",
+    "folder_tilde",
     "model_name_reserved",
     "source_page_dataset",
     "source_page_huggingface",
@@ -56,6 +59,21 @@ BEYOND_A_SCHEMA = {
     "target_git_case",
     "target_parent",
     "token_env_is_hf_token",
+    "url_address_name_unsafe",
+    "url_address_not",
+    "url_address_secret",
+    "url_addresses_of_hub",
+    "url_digest_of_hub",
+    "url_file_with_files",
+    "url_folder_alone",
+    "url_http",
+    "url_http_in_files",
+    "url_include",
+    "url_no_name",
+    "url_query_secret",
+    "url_revision",
+    "url_twins",
+    "url_two_addresses",
 }
 BAD = [path for path in sorted((HERE / "bad").glob("*.toml")) if path.stem not in UNREADABLE]
 
