@@ -11,14 +11,14 @@ from typing import Self
 
 from fetcher.core.digest import Sha256
 from fetcher.core.paths import ModelName, RepoPath
-from fetcher.core.web import SCHEMES as URL_SCHEMES
-from fetcher.core.web import WebFile, checked
+from fetcher.core.web import SCHEMES, WebFile, checked
 
 MODELSCOPE = "modelscope"
 HUGGINGFACE = "huggingface"
 HUB_KINDS = (MODELSCOPE, HUGGINGFACE)
 SHORT_FORMS = {"ms": MODELSCOPE, "hf": HUGGINGFACE}
 GIT_SCHEMES = ("git+https", "git+ssh", "git+file", "git+http")
+URL_SCHEMES = SCHEMES
 FOLDER = "file"
 BUILT_IN_SCHEMES = (*HUB_KINDS, *GIT_SCHEMES, *URL_SCHEMES, FOLDER)
 
