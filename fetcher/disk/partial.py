@@ -29,57 +29,31 @@ import os
 import threading
 from bisect import bisect_right, insort
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from blake3 import blake3
-
 from fetcher.core.digest import Expected, Sha256
 from fetcher.core.download import Span
-from fetcher.disk.atomic import backdate, disk_errors, write_atomic
+from fetcher.disk.atomic import backdate, disk_errors
 from fetcher.disk.chunks import CHUNK, ChunkList, chunk_stop
 from fetcher.disk.claim import Claim
+from fetcher.disk.datafile import DataFile, Gauge, page_buffer
 from fetcher.disk.hashing import HASHING, Hasher, Hashing, Whole
+from fetcher.disk.journal import Journal, Record, read_journal
 from fetcher.errors import BusyError, InterruptedRun
 
 _PIECE = 1 << 20  # bytes; performance.md: page cache reads are fastest at 1 MiB
 _RECORD_EVERY = 8 << 20  # bytes; with what waits to be hashed, a kill stays below a chunk
-_FORMAT = "fetcher-partial 1"
 
 Keep = Callable[[Path, Sha256, ChunkList], object]
-_seeking = threading.Lock()  # for systems without pwrite and preadv (Windows)
-_sync_data = getattr(os, "fdatasync", os.fsync)
 
 
 def never() -> bool:
     """The answer of nobody who wants to stop."""
     return False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Record:
-    """A line of the journal: these bytes have this blake3."""
-
-    start: int
-    stop: int
-    blake3: str
-
-    def __str__(self) -> str:
-        text = f"{self.start} {self.stop} {self.blake3}"
-        return f"{text} {_check(text)}\n"
-
-    @classmethod
-    def parse(cls, line: str, size: int) -> "_Record | None":
-        """None for a line that is torn or does not fit an object of `size` bytes."""
-        text, _, check = line.rpartition(" ")
-        fields = text.split(" ")
-        if check != _check(text) or len(fields) != 3 or not (fields[0].isdigit() and fields[1].isdigit()):
-            return None
-        record = cls(start=int(fields[0]), stop=int(fields[1]), blake3=fields[2])
-        fits = record.start < record.stop <= chunk_stop(record.start, size)
-        return record if fits and record.stop <= size else None
 
 
 @dataclass(slots=True, eq=False)
@@ -104,7 +78,14 @@ class Partial:
     """
 
     def __init__(
-        self, folder: Path, *, expected: Expected, keep: Keep, claim: Claim, hashing: Hashing = HASHING
+        self,
+        folder: Path,
+        *,
+        expected: Expected,
+        keep: Keep,
+        claim: Claim,
+        gauge: Gauge,
+        hashing: Hashing = HASHING,
     ) -> None:
         self.size = expected.size
         self._expected = expected
@@ -115,8 +96,8 @@ class Partial:
         self._lock = threading.Lock()  # the segments
         self._journal_lock = threading.Lock()  # the journal and what makes it true
         self._front_lock = threading.Lock()  # the whole's hash
-        self._data = -1
-        self._journal = -1
+        self._data = DataFile(folder / "data", gauge)
+        self._journal: Journal | None = None
         self._starts: list[int] = []  # of segments, sorted
         self._segments: dict[int, _Segment] = {}  # by start
         self._dirty: set[_Segment] = set()  # have grown since they were recorded
@@ -134,6 +115,7 @@ class Partial:
         *,
         expected: Expected,
         keep: Keep,
+        gauge: Gauge | None = None,
         stop: Callable[[], bool] = never,
         hashing: Hashing = HASHING,
     ) -> Self:
@@ -145,10 +127,21 @@ class Partial:
                 facts=[f"partial: {folder}"],
                 fix="wait for it to end and run the command again",
             )
-        partial = cls(folder, expected=expected, keep=keep, claim=claim, hashing=hashing)
+        with ExitStack() as undo:
+            undo.callback(claim.release)
+            with disk_errors(folder):
+                partial = cls(
+                    folder,
+                    expected=expected,
+                    keep=keep,
+                    claim=claim,
+                    gauge=gauge or Gauge(),
+                    hashing=hashing,
+                )
+            undo.pop_all()
         try:
             with disk_errors(folder):
-                partial._open_files()
+                partial._allocate()
                 partial._recover(stop)
         except BaseException:
             partial.close()
@@ -185,10 +178,7 @@ class Partial:
             DiskError: No space, quota, I/O error.
         """
         with disk_errors(self._folder):
-            while view:
-                count = _write_at(self._data, view, offset)
-                offset += count
-                view = view[count:]
+            self._data.write(offset, view)
 
     def absorb(self, offset: int, view: memoryview) -> bool:
         """Count bytes that were written, and hash them for the journal.
@@ -254,12 +244,12 @@ class Partial:
             DiskError: It cannot be read.
         """
         with self._front_lock, disk_errors(self._folder):
-            stop = min(self._stop_of(self._front), self._front + _PIECE)
+            stop = min(self._stop_of(self._front), self._front + _PIECE - self._front % _PIECE)
             if stop == self._front:
                 return 0
             if not self._read_back:
-                self._read_back = memoryview(bytearray(_PIECE))
-            count = _read_at(self._data, self._read_back[: stop - self._front], self._front)
+                self._read_back = page_buffer(_PIECE)
+            count = self._data.read(self._front, self._read_back[: stop - self._front])
             self._whole.update(self._read_back[:count])
             self._front += count
         return count
@@ -281,7 +271,7 @@ class Partial:
         """
         wrong = list(spans)
         with self._front_lock, self._journal_lock, self._lock, disk_errors(self._folder):
-            _sync_data(self._data)
+            self._data.sync()
             kept: list[_Segment] = []
             gone: list[Span] = []
             for start in self._starts:
@@ -335,7 +325,7 @@ class Partial:
             DiskError: What is here could not be made durable; the claim is given up all the same.
         """
         try:
-            if self._journal >= 0:
+            if self._journal is not None:
                 self.save()
         finally:
             self._close_files()
@@ -353,22 +343,19 @@ class Partial:
 
     # opening and proving
 
-    def _open_files(self) -> None:
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
-        self._data = os.open(self._folder / "data", flags, 0o600)
-        if os.fstat(self._data).st_size != self.size:
+    def _allocate(self) -> None:
+        if self._data.size() != self.size:
             (self._folder / "journal").unlink(missing_ok=True)
-            os.ftruncate(self._data, 0)
-            _preallocate(self._data, self.size)
+            self._data.allocate(self.size)
 
     def _recover(self, stop: Callable[[], bool]) -> None:
         kept = []
-        for record in _read_journal(self._folder / "journal", self._expected.name, self.size):
+        for record in read_journal(self._folder / "journal", self._expected.name, self.size):
             if self._prove(record, stop):
                 kept.append(record)
         self._new_journal(kept)
 
-    def _prove(self, record: _Record, stop: Callable[[], bool]) -> bool:
+    def _prove(self, record: Record, stop: Callable[[], bool]) -> bool:
         """Read recorded bytes back; feeds the whole's sha256 in the same pass."""
         hasher, whole = self._hashing.piece(), None
         if self._front == record.start:
@@ -387,22 +374,19 @@ class Partial:
         return True
 
     def _read(self, start: int, stop: int) -> Iterator[memoryview]:
-        buffer = memoryview(bytearray(min(_PIECE, stop - start)))
+        buffer = page_buffer(min(_PIECE, stop - start))
         while start < stop:
-            count = _read_at(self._data, buffer[: stop - start], start)
+            count = self._data.read(start, buffer[: stop - start])
             if count == 0:
                 return  # cut short by somebody else: the hash will tell
             yield buffer[:count]
             start += count
 
-    def _new_journal(self, records: list[_Record]) -> None:
-        path = self._folder / "journal"
-        if self._journal >= 0:
-            os.close(self._journal)
-            self._journal = -1
-        text = "".join([f"{_FORMAT} {self._expected.name} {self.size}\n", *map(str, records)])
-        write_atomic(path, text.encode("ascii"))
-        self._journal = os.open(path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0))
+    def _new_journal(self, records: list[Record]) -> None:
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+        self._journal = Journal(self._folder / "journal", self._expected.name, self.size, records)
 
     # segments
 
@@ -495,9 +479,9 @@ class Partial:
             for segment in due:
                 with segment.lock:
                     records.append(_record_of(segment))
-            _sync_data(self._data)
-            _write_all(self._journal, "".join(map(str, records)).encode("ascii"))
-            _sync_data(self._journal)
+            self._data.sync()
+            if self._journal is not None:
+                self._journal.append(records)
             with self._lock:
                 for segment, record in zip(due, records, strict=True):
                     self._unrecorded -= record.stop - segment.recorded
@@ -513,8 +497,8 @@ class Partial:
     def _publish_proven(self, sha256: Sha256) -> None:
         digests = tuple(self._segments[start].hasher.hexdigest() for start in self._starts)
         chunks = ChunkList(size=self.size, digests=digests)
-        backdate(self._data)
-        os.fsync(self._data)
+        backdate(self._data.descriptor)
+        os.fsync(self._data.descriptor)
         self._close_files()
         data = self._folder / "data"
         data.chmod(0o444)
@@ -531,77 +515,11 @@ class Partial:
             self._claim = None
 
     def _close_files(self) -> None:
-        for descriptor in (self._data, self._journal):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self._data = self._journal = -1
+        self._data.close()
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
 
 
-def recorded_size(folder: Path) -> int:
-    """Bytes that a partial's journal records, unproven; 0 without one."""
-    path = folder / "journal"
-    try:
-        head = path.read_text(encoding="ascii", errors="replace").partition("\n")[0].split(" ")
-    except (FileNotFoundError, NotADirectoryError):
-        return 0
-    if len(head) != 4 or not head[3].isdigit():
-        return 0
-    return sum(record.stop - record.start for record in _read_journal(path, Sha256(folder.name), int(head[3])))
-
-
-def _read_journal(path: Path, name: Sha256, size: int) -> list[_Record]:
-    """The last good records, in file order, none overlapping; none from a journal of something else."""
-    try:
-        head, *lines = path.read_text(encoding="ascii", errors="replace").split("\n")
-    except FileNotFoundError:
-        return []
-    if head != f"{_FORMAT} {name} {size}":
-        return []
-    found: dict[int, list[_Record]] = {}  # by chunk
-    for line in lines:
-        record = _Record.parse(line, size)
-        if record is not None:
-            known = found.setdefault(record.start // CHUNK, [])
-            known[:] = [r for r in known if r.stop <= record.start or record.stop <= r.start]
-            known.append(record)
-    return sorted((record for known in found.values() for record in known), key=lambda record: record.start)
-
-
-def _record_of(segment: _Segment) -> _Record:
-    return _Record(start=segment.start, stop=segment.stop, blake3=segment.hasher.hexdigest())
-
-
-def _check(text: str) -> str:
-    return str(blake3(text.encode("ascii", errors="replace")).hexdigest()[:8])
-
-
-def _preallocate(descriptor: int, size: int) -> None:
-    """Reserve the room now, so that a full disk is found before the first byte."""
-    if size and hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(descriptor, 0, size)
-    else:
-        os.ftruncate(descriptor, size)
-
-
-def _read_at(descriptor: int, buffer: memoryview, offset: int) -> int:
-    if hasattr(os, "preadv"):
-        return os.preadv(descriptor, [buffer], offset)
-    with _seeking:
-        os.lseek(descriptor, offset, os.SEEK_SET)
-        piece = os.read(descriptor, len(buffer))
-    buffer[: len(piece)] = piece
-    return len(piece)
-
-
-def _write_at(descriptor: int, view: memoryview, offset: int) -> int:
-    if hasattr(os, "pwrite"):
-        return os.pwrite(descriptor, view, offset)
-    with _seeking:
-        os.lseek(descriptor, offset, os.SEEK_SET)
-        return os.write(descriptor, view)
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
+def _record_of(segment: _Segment) -> Record:
+    return Record(start=segment.start, stop=segment.stop, blake3=segment.hasher.hexdigest())

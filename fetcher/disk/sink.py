@@ -1,28 +1,23 @@
-"""Where received bytes go: into memory, or into a partial, hashed inline or behind the receivers.
+"""Where received bytes go: into memory, or into a partial, written and hashed by the receivers.
 
-Not in here: receiving, and judging what is received.  performance.md ("Hashing") decides
-who hashes: one of several files at a time inline, a large file alone behind.
+Not in here: receiving, and judging what is received; a large file that is alone (behind.py).
 
 Promises (tests/disk/test_sink.py):
   * after `close` nobody writes: a receiver that comes late is turned away;
-  * what a kill would cost stays below a chunk for each receiver;
-  * an error of a thread of the sink's own is raised to the next receiver.
+  * what a kill would cost stays below a chunk for each receiver.
 """
 
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
 from fetcher.core.digest import Expected, Sha256
 from fetcher.core.download import Span
+from fetcher.disk.datafile import page_buffer
 from fetcher.disk.hashing import HASHING, Hashing, Whole
 from fetcher.disk.partial import Partial
 from fetcher.errors import InterruptedRun
-
-BEHIND_BUFFERS = 8  # performance.md: a ring of 8
-_UNRECORDED = 12 << 20  # bytes that a receiver may be ahead of the journal; below a chunk with what is in buffers
 
 
 class Sink(Protocol):
@@ -143,7 +138,7 @@ class MemorySink:
         """Nothing is held."""
 
 
-class _Gate:
+class Gate:
     """Lets receivers in until it is shut; whoever shuts it waits for those inside."""
 
     def __init__(self) -> None:
@@ -176,7 +171,7 @@ class InlineSink:
     def __init__(self, partial: Partial, *, buffer_size: int) -> None:
         self._partial = partial
         self._buffer_size = buffer_size
-        self._gate = _Gate()
+        self._gate = Gate()
 
     @property
     def have(self) -> int:
@@ -186,7 +181,7 @@ class InlineSink:
         return self._partial.missing()
 
     def buffer(self) -> memoryview:
-        return memoryview(bytearray(self._buffer_size))
+        return page_buffer(self._buffer_size)
 
     def put(self, offset: int, count: int, buffer: memoryview) -> memoryview:
         with self._gate.entered():
@@ -215,170 +210,3 @@ class InlineSink:
     def close(self) -> None:
         self._gate.shut()
         self._partial.close()
-
-
-class BehindSink:
-    """Writes in the threads that receive; a thread of its own hashes, another one makes durable.
-
-    A receiver that is alone hands its buffers to the hashing thread, 8 at most; of several
-    receivers the hashing thread reads the bytes back, in file order.  Receivers wait when
-    the disk does not follow.
-    """
-
-    def __init__(self, partial: Partial, *, buffer_size: int) -> None:
-        self._partial = partial
-        self._buffer_size = buffer_size
-        self._gate = _Gate()
-        self._lock = threading.Lock()  # guards what follows; a condition for each who waits for it
-        self._to_hash = threading.Condition(self._lock)
-        self._to_record = threading.Condition(self._lock)
-        self._room = threading.Condition(self._lock)
-        self._buffers = 0  # made so far
-        self._spare: list[memoryview] = []
-        self._receivers = 0
-        self._hot: deque[tuple[int, int, memoryview]] = deque()  # offset, count, buffer: to be hashed
-        self._is_hashing = False
-        self._must_record = False
-        self._is_over = False
-        self._error: BaseException | None = None
-        self._threads = [
-            threading.Thread(target=self._run, args=(work,), name=f"fetcher-{name}", daemon=True)
-            for name, work in (("hash", self._hash), ("keep", self._keep))
-        ]
-        for thread in self._threads:
-            thread.start()
-
-    @property
-    def have(self) -> int:
-        return self._partial.have
-
-    def missing(self) -> list[Span]:
-        return self._partial.missing()
-
-    def buffer(self) -> memoryview:
-        with self._lock:
-            self._receivers += 1
-            return self._take_buffer()
-
-    def put(self, offset: int, count: int, buffer: memoryview) -> memoryview:
-        with self._gate.entered():
-            self._partial.write(offset, buffer[:count])
-            is_due = self._partial.absorb(offset, buffer[:count])
-            with self._lock:
-                self._check()
-                if is_due or self._is_far_ahead():
-                    self._must_record = True
-                    self._to_record.notify()
-                self._to_hash.notify()
-                if self._receivers == 1:
-                    self._hot.append((offset, count, buffer))
-                    self._room.wait_for(self._has_buffer)
-                    buffer = self._take_buffer()
-                self._room.wait_for(self._is_near_the_journal)
-                self._check()
-        return buffer
-
-    def give_back(self, buffer: memoryview) -> None:
-        with self._lock:
-            self._receivers -= 1
-            self._spare.append(buffer)
-
-    def save(self) -> None:
-        with self._gate.entered():
-            self._partial.save()
-        with self._lock:
-            self._room.notify_all()
-
-    def publish(self) -> Sha256:
-        with self._lock:
-            self._room.wait_for(lambda: self._error or not (self._is_hashing or self._hot))
-            self._check()
-        return self._partial.publish()
-
-    def forget(self, spans: Sequence[Span]) -> list[Span]:
-        return self._partial.forget(spans)
-
-    def close(self) -> None:
-        with self._lock:
-            self._is_over = True
-            self._wake_all()
-        self._gate.shut()
-        for thread in self._threads:
-            thread.join()
-        self._partial.close()
-
-    # buffers
-
-    def _has_buffer(self) -> bool:
-        return bool(self._spare) or self._buffers < BEHIND_BUFFERS or self._ends()
-
-    def _take_buffer(self) -> memoryview:
-        if self._spare:
-            return self._spare.pop()
-        self._buffers += 1
-        return memoryview(bytearray(self._buffer_size))
-
-    def _is_near_the_journal(self) -> bool:
-        return self._ends() or not self._is_far_ahead()
-
-    def _is_far_ahead(self) -> bool:
-        return self._partial.unrecorded > _UNRECORDED * max(1, self._receivers)
-
-    def _wake_all(self) -> None:
-        for condition in (self._to_hash, self._to_record, self._room):
-            condition.notify_all()
-
-    def _ends(self) -> bool:
-        return self._is_over or self._error is not None
-
-    def _check(self) -> None:
-        if self._error is not None:
-            raise self._error
-
-    # the sink's own threads
-
-    def _run(self, work: Callable[[], None]) -> None:
-        try:
-            work()
-        except BaseException as error:  # noqa: BLE001  raised to the next receiver
-            with self._lock:
-                self._error = error
-                self._wake_all()
-
-    def _hash(self) -> None:
-        while True:
-            with self._lock:
-                if not self._hot:
-                    self._is_hashing = False
-                    self._room.notify_all()
-                    self._to_hash.wait_for(lambda: self._ends() or self._hot or self._partial.can_hash())
-                if self._ends():
-                    return
-                self._is_hashing = True
-                hot = self._hot.popleft() if self._hot else None
-            if hot is None:
-                self._partial.hash_next()
-                continue
-            offset, count, buffer = hot
-            self._catch_up(offset)
-            self._partial.hash_hot(offset, buffer[:count])
-            with self._lock:
-                self._spare.append(buffer)
-                self._room.notify_all()
-
-    def _catch_up(self, offset: int) -> None:
-        """Read back what stands before bytes that are still in memory."""
-        while self._partial.front < offset and not self._ends() and self._partial.hash_next():
-            pass
-
-    def _keep(self) -> None:
-        while True:
-            with self._lock:
-                self._to_record.wait_for(lambda: self._ends() or self._must_record or self._is_far_ahead())
-                if self._ends():
-                    return
-                self._must_record = False
-                record = self._partial.save if self._is_far_ahead() else self._partial.record
-            record()
-            with self._lock:
-                self._room.notify_all()

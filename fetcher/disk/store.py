@@ -23,8 +23,10 @@ from pathlib import Path
 from fetcher.core.digest import Expected, GitBlob, Sha256
 from fetcher.disk.atomic import disk_errors, make_folder, rename_durably, write_atomic
 from fetcher.disk.chunks import ChunkList
+from fetcher.disk.datafile import Gauge
 from fetcher.disk.hashing import HASHING, Hashing, git_blob_of, sha256_of
-from fetcher.disk.partial import Partial, never, recorded_size
+from fetcher.disk.journal import recorded_size
+from fetcher.disk.partial import Partial, never
 
 SMALL_BELOW = 1 << 20  # bytes; such an object has no chunk list: hashing it costs nothing
 
@@ -38,6 +40,7 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._gauge = Gauge()
 
     def object_path(self, sha256: Sha256) -> Path:
         """Where an object is, or would be."""
@@ -120,7 +123,7 @@ class Store:
             DiskError: No space, read-only, no permission.
         """
         folder = self.partial_folder(expected.name)
-        return Partial.open(folder, expected=expected, keep=self._keep, stop=stop, hashing=hashing)
+        return Partial.open(folder, expected=expected, keep=self._keep, gauge=self._gauge, stop=stop, hashing=hashing)
 
     def partial_folder(self, name: Sha256) -> Path:
         """Where an object is while it is on its way; see `Expected.name`."""

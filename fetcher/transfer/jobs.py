@@ -72,7 +72,7 @@ class TransferSettings:
     connections: int = 16
     limit_rate: int | None = None
     deadline_s: float | None = None
-    buffer_size: int = 256 << 10
+    buffer_size: int = 1 << 20
     ranges_from: int = RANGES_FROM
     behind_from: int = 64 << 20
     idle_timeout_s: float = 60.0

@@ -17,10 +17,11 @@ from fetcher.core.connections import Connections
 from fetcher.core.digest import Sha256
 from fetcher.core.interfaces import Candidate, Events
 from fetcher.core.pace import Pace
+from fetcher.disk.behind import BehindSink
 from fetcher.disk.claim import last_write
 from fetcher.disk.hashing import Whole
 from fetcher.disk.partial import Partial
-from fetcher.disk.sink import BehindSink, InlineSink, MemorySink, Sink
+from fetcher.disk.sink import InlineSink, MemorySink, Sink
 from fetcher.disk.store import SMALL_BELOW
 from fetcher.errors import BusyError, FetcherError, IntegrityError, InterruptedRun, SourceError
 from fetcher.transfer.batches import Batches

@@ -11,9 +11,11 @@ import pytest
 
 from fetcher.core.digest import Expected, Sha256
 from fetcher.core.download import Span
+from fetcher.disk.behind import BEHIND_BUFFERS, UNRECORDED, BehindSink
+from fetcher.disk.chunks import CHUNK
 from fetcher.disk.hashing import sha256_of
 from fetcher.disk.partial import Partial
-from fetcher.disk.sink import BEHIND_BUFFERS, BehindSink, InlineSink, Sink
+from fetcher.disk.sink import InlineSink, Sink
 from fetcher.disk.store import Store
 from fetcher.errors import DiskError, InterruptedRun
 
@@ -121,10 +123,10 @@ def test_a_receiver_waits_when_the_disk_does_not_follow(stuck: Stuck) -> None:
     receiver = threading.Thread(target=pour, args=(sink, 0, len(DATA)))
     receiver.start()
     end = time.monotonic() + 10
-    while sink.have < 12 * MIB and time.monotonic() < end:
+    while sink.have < UNRECORDED and time.monotonic() < end:
         time.sleep(0.01)
     time.sleep(0.1)
-    assert 12 * MIB <= sink.have <= 13 * MIB
+    assert UNRECORDED <= sink.have < CHUNK
     stuck.gate.set()
     receiver.join(20)
     assert sink.have == len(DATA)

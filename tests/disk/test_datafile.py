@@ -1,0 +1,147 @@
+"""The two ways to a file's bytes: through the page cache and past it."""
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from fetcher.disk.datafile import DataFile, Gauge, page_buffer
+
+MIB = 1 << 20
+DATA = random.Random(3).randbytes(4 * MIB + 4096 + 7)
+
+
+class Clock:
+    """Goes forward only when told to."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+    def spend(self, gauge: Gauge, *, size: int, busy_s: float, idle_s: float) -> None:
+        """Let a writer be busy, then wait for bytes, in 32 pieces."""
+        for _ in range(32):
+            self.now_s += busy_s / 32
+            gauge.wrote(size // 32, busy_s / 32, past_cache=gauge.past_cache)
+            self.now_s += idle_s / 32
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def gauge(clock: Clock) -> Gauge:
+    return Gauge(clock)
+
+
+needs_direct = pytest.mark.skipif(not hasattr(os, "O_DIRECT"), reason="this system has no O_DIRECT")
+
+
+def write(file: DataFile, offset: int, data: bytes) -> None:
+    buffer = page_buffer(len(data))
+    buffer[:] = data
+    file.write(offset, buffer)
+
+
+def read(file: DataFile, offset: int, size: int) -> bytes:
+    buffer = page_buffer(size)
+    return bytes(buffer[: file.read(offset, buffer)])
+
+
+@pytest.mark.parametrize("written_past", [False, True])
+@pytest.mark.parametrize("read_past", [False, True])
+def test_what_was_written_is_what_is_read(tmp_path: Path, gauge: Gauge, written_past: bool, read_past: bool) -> None:
+    """Whole pages go past the cache, the odd end does not; who reads must not see the difference."""
+    file = DataFile(tmp_path / "data", gauge)
+    file.allocate(len(DATA))
+    for start in (2 * MIB, 0, MIB, 3 * MIB, 4 * MIB):
+        gauge.past_cache = written_past != (start == MIB)  # one piece by the other way
+        write(file, start, DATA[start : start + MIB])
+    gauge.past_cache = read_past
+    assert b"".join(read(file, start, min(MIB, len(DATA) - start)) for start in range(0, len(DATA), MIB)) == DATA
+    file.close()
+    assert (tmp_path / "data").read_bytes() == DATA
+
+
+@needs_direct
+def test_whole_pages_leave_no_trace_in_the_page_cache(tmp_path: Path, gauge: Gauge) -> None:
+    """Else the promise to go past it would hold only in name."""
+    mincore = pytest.importorskip("ctypes").CDLL(None).mincore
+    gauge.past_cache = True
+    file = DataFile(tmp_path / "data", gauge)
+    file.allocate(MIB)
+    write(file, 0, DATA[:MIB])
+    if not gauge.past_cache:
+        pytest.skip("this file system has no O_DIRECT")
+    assert _cached_pages(tmp_path / "data", MIB, mincore) == 0
+    gauge.past_cache = False
+    write(file, 0, DATA[:MIB])
+    assert _cached_pages(tmp_path / "data", MIB, mincore) == MIB // 4096
+    file.close()
+
+
+def _cached_pages(path: Path, size: int, mincore: object) -> int:
+    import ctypes
+    import mmap
+
+    with path.open("r+b") as stream, mmap.mmap(stream.fileno(), size) as view:
+        found = (ctypes.c_ubyte * (size // 4096))()
+        address = (ctypes.c_char * size).from_buffer(view)
+        assert mincore(ctypes.byref(address), ctypes.c_size_t(size), found) == 0  # type: ignore[operator]
+        del address
+        return sum(page & 1 for page in found)
+
+
+def test_a_buffer_that_does_not_begin_on_a_page_is_written_all_the_same(tmp_path: Path, gauge: Gauge) -> None:
+    """O_DIRECT refuses it; that costs the way, not the bytes."""
+    gauge.past_cache = True
+    file = DataFile(tmp_path / "data", gauge)
+    file.allocate(2 * MIB)
+    odd = page_buffer(MIB + 4096)[1 : MIB + 1]
+    odd[:] = DATA[:MIB]
+    file.write(0, odd)
+    file.close()
+    assert (tmp_path / "data").read_bytes()[:MIB] == DATA[:MIB]
+
+
+def test_a_symlink_is_not_opened(tmp_path: Path, gauge: Gauge) -> None:
+    """Somebody could point it at a file of the user's."""
+    (tmp_path / "mine").write_bytes(b"mine")
+    (tmp_path / "data").symlink_to(tmp_path / "mine")
+    with pytest.raises(OSError, match="symbolic links"):
+        DataFile(tmp_path / "data", gauge)
+
+
+@needs_direct
+def test_a_slow_network_keeps_to_the_page_cache(clock: Clock, gauge: Gauge) -> None:
+    """Whoever loads the model next finds it in memory; a writer that waits for bytes costs nothing."""
+    for _ in range(20):
+        clock.spend(gauge, size=32 * MIB, busy_s=0.1, idle_s=0.3)
+        assert not gauge.past_cache
+
+
+@needs_direct
+def test_a_page_cache_that_is_the_bottleneck_is_left(clock: Clock, gauge: Gauge) -> None:
+    """And taken again only when it was the faster one."""
+    clock.spend(gauge, size=32 * MIB, busy_s=0.1, idle_s=0.05)
+    assert gauge.past_cache
+    clock.spend(gauge, size=32 * MIB, busy_s=0.02, idle_s=0.05)
+    assert gauge.past_cache
+
+
+@needs_direct
+def test_the_faster_way_is_found_again_when_the_other_becomes_slow(clock: Clock, gauge: Gauge) -> None:
+    """Memory may be plenty at first and be taken back later."""
+    clock.spend(gauge, size=32 * MIB, busy_s=0.1, idle_s=0)
+    clock.spend(gauge, size=32 * MIB, busy_s=0.2, idle_s=0)  # past the cache: slower
+    assert not gauge.past_cache
+    for _ in range(5):
+        clock.spend(gauge, size=32 * MIB, busy_s=0.1, idle_s=0)
+        assert not gauge.past_cache
+    clock.spend(gauge, size=32 * MIB, busy_s=0.4, idle_s=0)  # the cache is full now
+    assert gauge.past_cache
