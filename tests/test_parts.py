@@ -22,7 +22,7 @@ MIB = 1 << 20
 LARGE = random.Random(11).randbytes(80 * MIB + 4321)
 _OPEN_S = 0.02  # a far host, so that several connections are opened at once
 
-FAST = TransferSettings(jobs=2, retry=RetrySchedule(attempts=4, base_s=0.01), cores=2)
+FAST = TransferSettings(jobs=2, retry=RetrySchedule(attempts=4, base_s=0.01), cores=2, buffer_size=256 << 10)
 
 
 @dataclass(slots=True)

@@ -365,7 +365,7 @@ def note(body):
 source = ScriptedSource(files={"f": data}, always=Turn(pause=note))
 request = request_for(data, "f", [source])
 print("ready", flush=True)
-settings = TransferSettings(behind_from=int(sys.argv[4]), cores=64)
+settings = TransferSettings(behind_from=int(sys.argv[4]), cores=64, buffer_size=256 << 10)
 outcomes = run_transfer(
     [Job(request=request, store=Store(pathlib.Path(sys.argv[2])))],
     settings=settings, events=NoEvents(), stop=threading.Event(),
