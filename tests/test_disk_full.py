@@ -58,7 +58,7 @@ class FailingStore(Store):
 def _run(store: Store, hub: ScriptedSource, **options: Any) -> Any:
     return run_transfer(
         [Job(request=request_for(DATA, "big.bin", [hub]), store=store)],
-        settings=TransferSettings(cores=2, retry=RetrySchedule(base_s=0.01), **options),
+        settings=TransferSettings(cores=2, buffer_size=256 << 10, retry=RetrySchedule(base_s=0.01), **options),
         events=Watcher(),
         stop=threading.Event(),
     )[0]
