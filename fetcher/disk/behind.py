@@ -107,6 +107,7 @@ class BehindSink:
             self._wait_for_writes()
             self._receivers -= 1
             self._spare.append(buffer)
+            self._check()
 
     def save(self) -> None:
         with self._gate.entered():

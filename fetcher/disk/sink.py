@@ -49,7 +49,11 @@ class Sink(Protocol):
         ...
 
     def give_back(self, buffer: memoryview) -> None:
-        """End a receiver."""
+        """End a receiver, when all that it put is written.
+
+        Raises:
+            DiskError: Some of it could not be.
+        """
         ...
 
     def save(self) -> None:
