@@ -1,8 +1,17 @@
 """`python -m fetcher` and the console script."""
 
+import sys
+
+from fetcher.front import answer
+
 
 def main() -> None:
-    """Run the command line."""
+    """Answer at once if nothing is to do; else run the command line."""
+    try:
+        if answer(sys.argv[1:]):
+            return
+    except KeyboardInterrupt:
+        sys.exit(130)
     from fetcher.cli.app import run  # imported when it runs: a no-op must not pay for it
 
     run()

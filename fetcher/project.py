@@ -5,11 +5,12 @@ Promises (tests/test_project.py):
   * nothing here asks the network unless a model must be resolved or bytes are missing.
 """
 
+import hashlib
 import os
 import threading
 from collections.abc import Iterable
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -20,11 +21,13 @@ from fetcher.core.lockdiff import ModelChange, compare_locks
 from fetcher.core.manifest import Layout, Manifest
 from fetcher.core.plan import Plan
 from fetcher.disk.atomic import write_atomic
+from fetcher.disk.ready import index_name
 from fetcher.disk.staging import Staging
 from fetcher.disk.store import Store
 from fetcher.errors import ConfigError, DifferenceError
 from fetcher.formats.lock_toml import LockText, read_lock, write_lock
 from fetcher.formats.manifest_toml import read_layout, read_manifest
+from fetcher.prepare import Pair, prepare_fresh
 from fetcher.resolve import KEEP_PINS, Upgrade, resolve
 from fetcher.road import Guard, Road, Wishes, catalog_of, transfer_settings
 from fetcher.settings import Settings
@@ -63,6 +66,7 @@ class Project:
     events: Events = field(default_factory=NoEvents)
     stop: threading.Event = field(default_factory=threading.Event)
     guard: Guard = nullcontext
+    _digests: dict[Path, str] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def find(
@@ -114,7 +118,7 @@ class Project:
         Raises:
             ConfigError: With file, line, key and fix.
         """
-        return read_manifest(_read(self.manifest_path), file=self.manifest_path.name)
+        return read_manifest(self._text_of(self.manifest_path), file=self.manifest_path.name)
 
     @cached_property
     def layout(self) -> Layout:
@@ -128,7 +132,7 @@ class Project:
         except ConfigError as mistakes:
             name = self.manifest_path.name
             try:
-                layout = read_layout(_read(self.manifest_path), file=name)
+                layout = read_layout(self._text_of(self.manifest_path), file=name)
             except ConfigError as error:
                 error.facts = (*error.facts, "needed with any lock: targets, groups and [sources]")
                 raise
@@ -139,7 +143,7 @@ class Project:
         """models.lock as it is now; None if there is none."""
         if not self.lock_path.exists():
             return None
-        return read_lock(_read(self.lock_path), file=self.lock_path.name)
+        return read_lock(self._text_of(self.lock_path), file=self.lock_path.name)
 
     def staleness(self) -> list[Staleness]:
         """Every field in which the lock differs from what the manifest asks for."""
@@ -191,13 +195,18 @@ class Project:
             after = resolve(self.manifest, before, catalog, hasher=self._hasher(), upgrade=upgrade, events=self.events)
         self._road().surveyor.everything(after)  # refuses two models with one spot
         text = write_lock(after, known)
-        differs = known is None or text != _read(self.lock_path)
+        differs = known is None or text != self._text_of(self.lock_path)
         return LockChange(lock=after, text=text, changes=tuple(compare_locks(before, after)), differs=differs)
 
     def save_lock(self, change: LockChange) -> bool:
         """Write models.lock if its bytes differ; returns whether it was written."""
         if change.differs:
-            write_atomic(self.lock_path, change.text.encode("utf-8"))
+            data = change.text.encode("utf-8")
+            write_atomic(self.lock_path, data)
+            self._digests[self.lock_path] = hashlib.sha256(data).hexdigest()
+        pair = self._pair(change.lock) if self.state.exists() else None
+        if pair:
+            prepare_fresh(pair, self.state)
         return change.differs
 
     def sync(
@@ -233,7 +242,8 @@ class Project:
             offline=offline,
             keep_going=keep_going,
         )
-        return self._road().sync(self._lock(frozen=frozen), wishes)
+        lock = self._lock(frozen=frozen)
+        return replace(self._road(), pair=self._pair(lock)).sync(lock, wishes)
 
     def plan(
         self,
@@ -287,6 +297,31 @@ class Project:
             )
         return folder / file
 
+    def _text_of(self, path: Path) -> str:
+        """A file's text, as `read_text` gives it; its digest is kept."""
+        data = _bytes_of(path)
+        self._digests[path] = hashlib.sha256(data).hexdigest()
+        try:
+            return data.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+        except UnicodeDecodeError as error:
+            raise ConfigError(
+                f"{path.name} is not UTF-8 text (byte {error.start}).", fix=f"save {path.name} as UTF-8"
+            ) from None
+
+    def _pair(self, lock: Lock) -> Pair | None:
+        """Manifest and lock as they were read, if the lock is what the manifest asks for."""
+        try:
+            if staleness(self.manifest, lock):
+                return None
+        except ConfigError:
+            return None
+        return Pair(
+            root=self.root,
+            manifest=self.manifest_path.name,
+            lock=self.lock_path.name,
+            digests=(self._digests[self.manifest_path], self._digests[self.lock_path]),
+        )
+
     def _lock(self, *, frozen: bool) -> Lock:
         return self.frozen_lock() if frozen else self.fresh_lock()
 
@@ -299,7 +334,7 @@ class Project:
         workplace = Workplace(
             root=self.root,
             state=self.state,
-            index=_index_name(self.manifest_path.name),
+            index=index_name(self.manifest_path.name),
             staging=staging,
             events=self.events,
             stop=self.stop,
@@ -319,17 +354,8 @@ class Project:
         )
 
 
-def _index_name(manifest: str) -> str:
-    """Each manifest has its own index, so that two of one folder do not prune each other's files."""
-    return "index.sqlite" if manifest == MANIFEST else f"index-{manifest}.sqlite"
-
-
-def _read(path: Path) -> str:
+def _bytes_of(path: Path) -> bytes:
     try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ConfigError(
-            f"{path.name} is not UTF-8 text (byte {error.start}).", fix=f"save {path.name} as UTF-8"
-        ) from None
+        return path.read_bytes()
     except OSError as error:
         raise ConfigError(f"{path.name} cannot be read: {error.strerror}.", fix=f"check {path}") from None

@@ -27,6 +27,7 @@ from fetcher.disk.claim import claim
 from fetcher.disk.staging import Staging
 from fetcher.disk.tokens import TokenStore
 from fetcher.errors import BusyError, DiskError, FetcherError
+from fetcher.prepare import Pair, prepare
 from fetcher.settings import Settings
 from fetcher.sources.catalog import Catalog
 from fetcher.survey import Survey, Surveyor
@@ -64,6 +65,7 @@ class Road:
         state: The project's `.fetcher` folder.
         stop: Set it to end a transfer with its state saved.
         guard: Entered around the part of a sync that `stop` ends.
+        pair: The manifest and the lock, if the one is known to be what the other asks for.
     """
 
     root: Path
@@ -76,6 +78,7 @@ class Road:
     events: Events
     stop: Event
     guard: Guard
+    pair: Pair | None = None
 
     def look(self, lock: Lock, wishes: Wishes) -> Survey:
         """Look at the disk and plan what the wishes allow."""
@@ -88,7 +91,7 @@ class Road:
         """Look with every file hashed, and remember what was found."""
         survey = self.surveyor.look_closely(lock, choice)
         if self.state.exists():
-            self._remember(survey)
+            self._remember(survey, choice)
         return survey
 
     def sync(self, lock: Lock, wishes: Wishes) -> Report:
@@ -103,7 +106,7 @@ class Road:
         """
         survey = self.look(lock, wishes)
         if survey.plan.is_empty():
-            self._remember(survey)
+            self._remember(survey, wishes.choice)
             left = {item.spot: item.reason for item in survey.plan.left}
             return Report(kept=len(survey.plan.keep), left=left)
         with self._claimed():
@@ -145,7 +148,7 @@ class Road:
         outcomes = run_transfer(jobs, settings=settings, events=self.events, stop=self.stop)
         return {outcome.request.name: outcome.error for outcome in outcomes if outcome.error}
 
-    def _remember(self, survey: Survey) -> None:
+    def _remember(self, survey: Survey, choice: Choice) -> None:
         """Save what the look found out, so that it need not be hashed again.
 
         A help for later runs only: where the disk refuses, or another fetcher is at work, nothing is saved.
@@ -155,7 +158,9 @@ class Road:
         with suppress(DiskError, BusyError):
             make_state_folder(self.state)
             with claim(self.state / "claim", wait_s=0, what=self.root.name):
-                self.workplace.remember(survey.scan, survey.plan)
+                known = self.workplace.remember(survey.scan, survey.plan)
+                if known and self.pair and choice.is_everything():
+                    prepare(self.pair, self.state, survey)
 
     @contextmanager
     def _claimed(self) -> Iterator[None]:

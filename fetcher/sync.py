@@ -122,16 +122,19 @@ class Workplace:
             return plan
         return fetch_again(plan, self._staging.stored(plan.place))
 
-    def remember(self, scan: Scan, plan: Plan) -> None:
-        """Save what a look has found out, if that is more than the index knew.
+    def remember(self, scan: Scan, plan: Plan) -> bool:
+        """Save what a look has found out, if that is more than the index knew; whether it knows it now.
 
         What was edited since and is no longer wanted is the user's from here on.  To be
         called under the project's claim; if the index has changed since the look, what
         the look found out is old and is not saved.
         """
         rows = rows_after(scan.rows, [], (item.spot for item in plan.left))
-        if rows != scan.before and self._index.rows() == scan.before:
+        if self._index.rows() != scan.before:
+            return False
+        if rows != scan.before:
             self._save(rows, self._index.folders(), scan)
+        return True
 
     def carry_out(self, plan: Plan, scan: Scan, fetch: Fetch, requests: Callable[[Wanted], FetchRequest]) -> Report:
         """Fetch, place, remove, and keep the index.

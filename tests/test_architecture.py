@@ -32,7 +32,7 @@ def test_functions_are_short(module: Path) -> None:
 def test_the_environment_is_read_in_few_places() -> None:
     """Settings are built once; a variable that acts at a distance cannot be found."""
     readers = {str(path.relative_to(_PACKAGE)) for path in _MODULES if "os.environ" in path.read_text(encoding="utf-8")}
-    assert readers <= {"project.py", "cli/common.py", "cli/demo.py", "cli/starting.py"}
+    assert readers <= {"project.py", "cli/common.py", "cli/demo.py", "cli/starting.py", "front.py"}
 
 
 def test_only_render_prints() -> None:

@@ -6,6 +6,7 @@ import typer
 
 from fetcher.cli import render
 from fetcher.cli.common import Common, Json, open_project, with_common
+from fetcher.core import answers
 from fetcher.errors import ConfigError
 from fetcher.project import LockChange, Project
 from fetcher.resolve import KEEP_PINS, Upgrade
@@ -50,7 +51,7 @@ def _check(project: Project, *, json: bool) -> None:
         fields = [{"model": s.model, "field": s.field, "wanted": s.wanted, "locked": s.locked} for s in found]
         render.document({"fresh": fresh, "stale": fields})
     if fresh:
-        render.say(f"{project.lock_path.name} is what {project.manifest_path.name} asks for.")
+        render.say(answers.fresh(project.lock_path.name, project.manifest_path.name))
         return
     if json:
         raise typer.Exit(1)

@@ -9,6 +9,7 @@ import typer
 
 from fetcher.cli import render
 from fetcher.cli.common import Common, Groups, Json, Names, open_project, with_common
+from fetcher.core import answers
 from fetcher.core.choice import Choice
 from fetcher.core.lock import Staleness
 from fetcher.core.plan import State
@@ -92,7 +93,7 @@ def _tell_status(project: Project, stale: Sequence[Staleness], survey: Survey | 
     render.out_listed(obstacles)
     render.out_listed(f"  no longer wanted: {item.spot}" for item in (*survey.plan.remove, *survey.plan.left))
     if survey.plan.is_empty():
-        render.say("Everything is in place.")
+        render.say(answers.IN_PLACE)
     else:
         render.say("Run `fetcher sync` to bring the disk to the lock.")
 
@@ -102,7 +103,7 @@ def _status_line(name: str, survey: Survey) -> str:
     total = sum(states.values())
     size = size_text(survey.models[name].size)
     if states[State.RIGHT] == total:
-        return f"{name}: synced, {count_text(total, 'file')}, {size}"
+        return answers.synced(name, total, survey.models[name].size)
     words = {
         State.ABSENT: "missing",
         State.OURS: "outdated",

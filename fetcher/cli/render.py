@@ -9,9 +9,9 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Mapping
-from importlib.metadata import version as installed_version
 from pathlib import Path
 
+from fetcher import __version__
 from fetcher.core.lock import Staleness
 from fetcher.core.lockdiff import ModelChange
 from fetcher.core.plan import Plan
@@ -97,7 +97,7 @@ def document(content: Mapping[str, object]) -> None:
 
 def version() -> None:
     """`fetcher 0.1.0`."""
-    print(f"fetcher {installed_version('fetcher')}")
+    print(f"fetcher {__version__}")
 
 
 def out_listed(lines: Iterable[str]) -> None:

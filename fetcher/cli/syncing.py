@@ -7,6 +7,7 @@ import typer
 
 from fetcher.cli import interrupt, render
 from fetcher.cli.common import Common, Groups, Json, Names, Style, open_project, with_common
+from fetcher.core import answers
 from fetcher.core.interfaces import Events, NoEvents
 from fetcher.core.plan import Plan
 from fetcher.core.units import count_text, size_text
@@ -85,7 +86,7 @@ def _look_only(project: Project, plan: Plan, *, check: bool, json: bool) -> None
     if json:
         render.document({"up_to_date": plan.is_empty(), "plan": render.plan_document(plan)})
     if plan.is_empty():
-        render.say(f"Up to date: {count_text(len(plan.keep), 'file')}.")
+        render.say(answers.up_to_date(len(plan.keep)))
         return
     if not json:
         render.plan(plan)
@@ -100,7 +101,7 @@ def _tell(project: Project, report: Report, seconds: float) -> None:
     if report.is_empty():
         empty = not project.layout.targets
         name = project.manifest_path.name
-        render.say(f"{name} declares no model yet." if empty else f"Up to date: {count_text(report.kept, 'file')}.")
+        render.say(f"{name} declares no model yet." if empty else answers.up_to_date(report.kept))
         return
     fetched = sum(wanted.size for wanted in report.fetched)
     parts = [

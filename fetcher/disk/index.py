@@ -82,6 +82,7 @@ class Index:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._ready = path.with_name(path.stem.replace("index", "ready", 1))  # disk/ready.py: rests on this
 
     def rows(self) -> dict[str, Row]:
         """All rows by spot; empty where there is no index that can be read."""
@@ -116,6 +117,8 @@ class Index:
             DiskError: It cannot be written.
         """
         folders, intents = list(folders), list(intents)
+        with disk_errors(self._ready):
+            self._ready.unlink(missing_ok=True)
         try:
             self._write(rows, folders, intents)
         except sqlite3.OperationalError as error:

@@ -236,6 +236,11 @@ class Scanner:
         return Look(state=State.FOREIGN, reason=f"{_kind(mode)} where a folder is due", obstacle=spot)
 
 
+def is_settled(row: Row) -> bool:
+    """Whether a file that has the row's size, time and inode is certain to be what the row says."""
+    return not row.damaged and row.mtime_ns < row.looked_ns - _CLOCK_GRAIN_NS
+
+
 def _compare(row: Row, fresh: Row, wanted: Sha256, found: os.stat_result) -> _Seen:
     """Judge a file of which the index knows something, after it was hashed."""
     if fresh.sha256 == row.sha256 or fresh.sha256 == wanted:
