@@ -23,6 +23,7 @@ FOLDER = "file"
 BUILT_IN_SCHEMES = (*HUB_KINDS, *GIT_SCHEMES, *URL_SCHEMES, FOLDER)
 
 _OWNER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*/[A-Za-z0-9_][A-Za-z0-9._-]*\Z")
+_NAME_ALONE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\Z")
 _SCHEME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*\Z")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _CONTROL_OR_SPACE = re.compile(r"[\x00-\x20\x7f]")
@@ -35,8 +36,8 @@ class SourceRef:
     Attributes:
         scheme: `modelscope`, `huggingface`, `git+https`, `https`, `file`, or the
             NAME of a `[sources.NAME]`; short forms are already expanded.
-        repo: `OWNER/NAME` for hubs, else what follows the scheme; a folder as `../DIR`,
-            without `./` in front and `/` behind.
+        repo: `OWNER/NAME` for hubs (the oldest of Hugging Face have no owner), else what
+            follows the scheme; a folder as `../DIR`, without `./` in front and `/` behind.
         dataset: Whether it names a dataset of a hub.
     """
 
@@ -73,9 +74,11 @@ class SourceRef:
         if scheme == FOLDER:
             return cls(scheme=scheme, repo=_folder(rest))
         kind, _, inner = rest.partition("/")
-        prefixed = kind in ("datasets", "models") and "/" in inner  # `models/NAME` alone has an owner called `models`
+        may_lack_owner = scheme == HUGGINGFACE
+        # `models/NAME` alone has an owner called `models`, but where a name may stand alone.
+        prefixed = kind in ("datasets", "models") and ("/" in inner or (may_lack_owner and bool(inner)))
         repo, dataset = (inner, kind == "datasets") if prefixed else (rest, False)
-        if not _OWNER_NAME.match(repo):
+        if not _OWNER_NAME.match(repo) and not (may_lack_owner and _NAME_ALONE.match(repo)):
             raise ValueError(f"expected `{scheme}:OWNER/NAME` or `{scheme}:datasets/OWNER/NAME`, got {_shown(text)}")
         return cls(scheme=scheme, repo=repo, dataset=dataset)
 

@@ -2,7 +2,8 @@
 
 Promises (tests/net/test_heads.py):
   * a Content-Range that is not exactly RFC 9110, section 14.4, is no Content-Range but a ValueError;
-  * Retry-After gives seconds from now, never a negative number, whichever form it has.
+  * Retry-After gives seconds from now, never a negative number, whichever form it has;
+  * of the limits of a RateLimit header only those that are spent count.
 """
 
 import re
@@ -13,6 +14,9 @@ from email.utils import parsedate_to_datetime
 _RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII | re.IGNORECASE)
 _NO_RANGE = re.compile(r"bytes \*/(\d{1,18})", re.ASCII | re.IGNORECASE)
 _SECONDS = re.compile(r"\d{1,9}", re.ASCII)
+_SPENT = re.compile(r";\s*r=0(?![0-9.])")
+_RESET = re.compile(r";\s*t=(\d{1,9})(?![0-9.])", re.ASCII)
+_NEXT = re.compile(r"<([^<>]{1,4000})>((?:\s*;[^,<>]*)*)")
 _LENGTH = re.compile(r"\d{1,18}", re.ASCII)
 
 
@@ -82,3 +86,20 @@ def retry_after_s(text: str | None, *, now_s: float) -> float | None:
         return max(0.0, parsedate_to_datetime(text).timestamp() - now_s)
     except (ValueError, OverflowError):
         return None
+
+
+def rate_limit_s(text: str | None) -> float | None:
+    """Seconds until a spent limit is reset, by a RateLimit header (draft-ietf-httpapi-ratelimit-headers-10, 4).
+
+    Such as `"resolvers";r=0;t=55`: `r` is what is left, `t` the seconds until there is more.
+    """
+    waits = [float(reset[1]) for limit in (text or "").split(",") if _SPENT.search(limit) for reset in _RESET.finditer(limit)]
+    return max(waits, default=None)
+
+
+def next_link(text: str | None) -> str | None:
+    """The target of `rel="next"` in a Link header (RFC 8288, section 3)."""
+    for target, parameters in _NEXT.findall(text or ""):
+        if re.search(r";\s*rel=\"?next\"?\s*(?:;|$)", parameters):
+            return str(target)
+    return None

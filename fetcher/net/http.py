@@ -18,7 +18,7 @@ import logging
 import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import PackageNotFoundError, version
 from typing import Protocol, TypeVar
@@ -31,7 +31,7 @@ from fetcher.errors import ConfigError, FetcherError, SourceError
 from fetcher.net import failures
 from fetcher.net.body import Feed, HttpBody
 from fetcher.net.exchange import RAW_FROM, Exchange, LaneExchange, LibraryExchange, translated
-from fetcher.net.heads import body_length, content_length, content_range, media_type, retry_after_s
+from fetcher.net.heads import body_length, content_length, content_range, media_type, rate_limit_s, retry_after_s
 from fetcher.net.lane import REDIRECTS, Lane
 from fetcher.net.parking import ParkingLot
 from fetcher.net.redact import host_of, origin_of, path_of, redact
@@ -74,12 +74,13 @@ class Auth(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """A reply that was read whole; `host` is who answered."""
+    """A reply that was read whole; `host` is who answered; names of headers are in lower case."""
 
     status: int
     host: str
     path: str
     content: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def json(self) -> object:
         """The parsed content.
@@ -296,7 +297,10 @@ class HttpClient:
 
     def _refused(self, exchange: Exchange) -> FetcherError:
         url = exchange.url
-        wait_s = retry_after_s(exchange.headers.get("retry-after"), now_s=self._wall_clock())
+        headers = exchange.headers
+        wait_s = retry_after_s(headers.get("retry-after"), now_s=self._wall_clock())
+        if wait_s is None:
+            wait_s = rate_limit_s(headers.get("ratelimit"))
         return failures.refused(exchange.status, host=host_of(url), path=path_of(url), retry_after_s=wait_s)
 
 
@@ -316,7 +320,8 @@ def _read_whole(exchange: Exchange, feed: Feed, limit: int) -> Reply:
             raise failures.not_understood(host, "sent a reply that is too large", facts=facts)
         if time.monotonic() > end_s:
             raise failures.cut(host, f"the reply took longer than {_WHOLE_REPLY_S:g} s")
-    return Reply(status=exchange.status, host=host, path=path, content=bytes(content))
+    headers = {name.lower(): value for name, value in exchange.headers.items()}
+    return Reply(status=exchange.status, host=host, path=path, content=bytes(content), headers=headers)
 
 
 def _drain(exchange: Exchange) -> None:

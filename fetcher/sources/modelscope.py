@@ -33,6 +33,7 @@ from fetcher.net import failures, git_refs
 from fetcher.net.body import PeekedBody
 from fetcher.net.credentials import Credential, Token, basic
 from fetcher.net.http import HttpClient, Reply, user_agent
+from fetcher.net.patience import Patience
 from fetcher.net.redact import host_of, printable
 
 DEFAULT_REVISION = "master"  # `main` normally does not exist here
@@ -49,9 +50,6 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHORT_ID = re.compile(r"[0-9a-f]{7,40}")
 _USER_KEYS = ("Username", "username", "name", "preferred_username")  # in the official client's order
 _MAX_ENVELOPE = 64 << 10  # bytes of an error that came instead of a file
-
-_Result = TypeVar("_Result")
-
 
 class _Shape(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
@@ -166,9 +164,7 @@ class ModelScopeSource:
             api = {"Authorization": f"Bearer {token.secret}", "Cookie": f"m_session_id={token.secret}"}
             self._api_auth = Credential.bound(endpoint, api)
             self._git_auth = Credential.bound(endpoint, {"Authorization": basic("oauth2", token)})
-        self._retry = retry
-        self._sleep = sleep
-        self._dice = dice
+        self._patiently = Patience(retry, sleep=sleep, dice=dice)
 
     @property
     def label(self) -> str:
@@ -423,22 +419,6 @@ class ModelScopeSource:
                 "answered in a way that is not understood",
                 facts=(f"repository: {ref.repo}", f"{place}: {where['msg']}"),
             ) from None
-
-    def _patiently(self, once: Callable[[], _Result], *, also_again: type[FetcherError] | None = None) -> _Result:
-        """Do it, and again by the schedule while the failure may pass."""
-        for attempt in count(1):
-            try:
-                return once()
-            except FetcherError as error:
-                again = isinstance(error, SourceError) and error.transient
-                if not again and not (also_again and isinstance(error, also_again)):
-                    raise
-                asked_s = error.retry_after_s if isinstance(error, SourceError) else None
-                delay_s = self._retry.delay_s(attempt, retry_after_s=asked_s, jitter=self._dice())
-                if delay_s is None:
-                    raise
-            self._sleep(delay_s)
-        raise AssertionError("count() ended")
 
     # what answers mean
 

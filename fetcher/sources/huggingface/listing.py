@@ -1,0 +1,88 @@
+"""What the hub says of revisions, refs and files: JSON of its API in, core values out.
+
+Unknown fields are ignored.  Pure: no request is sent from here.
+"""
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from fetcher.core.digest import EMPTY_SHA256, GitBlob, Sha256
+from fetcher.core.interfaces import RemoteFile
+from fetcher.core.paths import RepoPath
+from fetcher.net.redact import printable
+
+MAX_PAGE = 100_000  # entries of one page; the hub itself sends 1000
+MAX_SIZE = 1 << 50  # bytes of a file; more is a lie
+_EMPTY_BLOB = GitBlob("e69de29bb2d1d6434b8b29ae775ad8c2e48c5391")
+
+
+class Shape(BaseModel):
+    """An answer, or a part of one."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
+
+
+class Revision(Shape):
+    """A branch, tag or commit, resolved."""
+
+    sha: str
+
+
+class User(Shape):
+    """Whose token it is."""
+
+    name: str
+
+
+class _Ref(Shape):
+    name: str
+
+
+class Refs(Shape):
+    """The names that exist."""
+
+    branches: list[_Ref] = Field(default=[], max_length=MAX_PAGE)
+    tags: list[_Ref] = Field(default=[], max_length=MAX_PAGE)
+
+
+class _Lfs(Shape):
+    """A large file's own hash and size; the entry's `oid` is that of its pointer."""
+
+    oid: str
+    size: int
+
+
+class Entry(Shape):
+    """One file or folder of a listing."""
+
+    kind: str = Field(alias="type")
+    path: str
+    oid: str | None = None
+    size: int | None = None
+    lfs: _Lfs | None = None
+
+    def to_core(self) -> RemoteFile:
+        """The entry as a file.
+
+        Raises:
+            ValueError: It is none, or its name, size or hash cannot be.
+        """
+        if self.kind != "file":
+            raise ValueError(f"it is neither a file nor a folder but {printable(self.kind)!r}")
+        path = RepoPath(self.path)
+        size = self.size
+        if size is None or not 0 <= size <= MAX_SIZE:
+            raise ValueError(f"its size is {size}")
+        if self.lfs is None:
+            git_blob = GitBlob(self.oid or "")
+            if (size == 0) != (git_blob == _EMPTY_BLOB):
+                raise ValueError(f"its size is {size}, and its hash says otherwise")
+            return RemoteFile(path=path, size=size, sha256=EMPTY_SHA256 if size == 0 else None, git_blob=git_blob)
+        sha256 = Sha256(self.lfs.oid.removeprefix("sha256:"))
+        if self.lfs.size != size:
+            raise ValueError(f"its size is {size}, and as a large file {self.lfs.size}")
+        if (size == 0) != (sha256 == EMPTY_SHA256):
+            raise ValueError(f"its size is {size}, and its hash says otherwise")
+        return RemoteFile(path=path, size=size, sha256=sha256)
+
+
+PAGE: TypeAdapter[list[Entry]] = TypeAdapter(list[Entry])

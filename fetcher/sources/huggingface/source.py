@@ -1,0 +1,218 @@
+"""One Hugging Face endpoint: commits, listings and bytes.
+
+A lock costs one request for the commit and one for each 1000 entries; a file costs one GET
+for each reply (the redirect to the CDN belongs to it).  No HEAD is ever sent.
+
+Promises (tests/sources/test_huggingface.py):
+  * a listing is that of one commit, whole, or there is none;
+  * names, sizes and hashes that cannot be are refused with the host and the entry;
+  * pages are asked for at this endpoint, whatever a link says: mirrors repeat the hub's links;
+  * the hub's own address is asked at every `open`; a signed link is never kept;
+  * no ETag is taken for a hash; no error holds the token;
+  * a reply of more than 16 GiB is never asked for: the hub sends none above 50 GB.
+"""
+
+import random
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+from urllib.parse import quote, urlsplit
+
+from pydantic import TypeAdapter, ValidationError
+
+from fetcher.core.digest import Commit
+from fetcher.core.interfaces import Body, RemoteAddress, RemoteFile, Snapshot
+from fetcher.core.manifest import SourceRef
+from fetcher.core.paths import refuse_twins
+from fetcher.core.retry import RetrySchedule
+from fetcher.errors import AuthError, FetcherError, NotFoundError
+from fetcher.net import heads
+from fetcher.net.credentials import Credential, Token
+from fetcher.net.http import HttpClient, Reply
+from fetcher.net.patience import Patience
+from fetcher.net.redact import host_of, printable
+from fetcher.sources.huggingface.listing import MAX_PAGE, PAGE, Entry, Refs, Revision, Shape, User
+from fetcher.sources.huggingface.refusals import Refusals
+
+DEFAULT_REVISION = "main"
+MAX_FILES = 1_000_000  # of one repository
+MOST_AT_ONCE = 16 << 30  # bytes of one reply
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+_Answer = TypeVar("_Answer", bound=Shape)
+
+
+class HuggingFaceSource:
+    """One endpoint.  Used by several threads at once.
+
+    Args:
+        endpoint: Base URL without a trailing slash.
+        client: Its connections; closed with the source.
+        token: None to ask as anybody.
+        token_variable: Named in the fix of an error when a token is needed.
+        login_note: Of no use here: the official tool's token is read.
+        sleep: Waits between tries of a listing.
+        dice: Gives 0 to 1, to spread the waits.
+    """
+
+    def __init__(
+        self,
+        *,
+        endpoint: str,
+        client: HttpClient,
+        token: Token | None,
+        token_variable: str,
+        retry: RetrySchedule,
+        login_note: str | None = None,
+        sleep: Callable[[float], object] = time.sleep,
+        dice: Callable[[], float] = random.random,
+    ) -> None:
+        self._endpoint = endpoint
+        self._client = client
+        self._auth = Credential.bound(endpoint, {"Authorization": f"Bearer {token.secret}"}) if token else None
+        self._patiently = Patience(retry, sleep=sleep, dice=dice)
+        self._refusals = Refusals(
+            label=self.label, endpoint=endpoint, secret=token.secret if token else "", token_variable=token_variable
+        )
+
+    @property
+    def label(self) -> str:
+        """The host, with its port where it is not the scheme's own."""
+        return host_of(self._endpoint)
+
+    def snapshot(self, ref: SourceRef, revision: str | None) -> Snapshot:
+        """Resolve a revision and list all files at its commit (core.interfaces.Source)."""
+        wanted = revision or DEFAULT_REVISION
+        commit = Commit(wanted) if _COMMIT.fullmatch(wanted) else self._commit(ref, wanted)
+        return Snapshot(ref=ref, commit=commit, files=self._files(ref, self._entries(ref, commit)))
+
+    def open(self, address: RemoteAddress, start: int, stop: int) -> Body:
+        """Ask for bytes of a file (core.interfaces.Source)."""
+        ref = address.ref
+        kind = "datasets/" if ref.dataset else ""
+        return self._client.open_range(
+            f"{self._endpoint}/{kind}{quote(ref.repo)}/resolve/{address.commit}/{quote(address.path)}",
+            start=start,
+            stop=min(stop, start + MOST_AT_ONCE),
+            size=address.size,
+            auth=self._auth,
+            explain=lambda reply: self._refusals.of(reply, ref, address.path),
+        )
+
+    def user(self) -> str:
+        """Ask whose token it is.
+
+        Raises:
+            AuthError: It is nobody's.
+        """
+        reply = self._patiently(lambda: self._client.get(f"{self._endpoint}/api/whoami-v2", auth=self._auth))
+        if reply.status != 200:
+            raise AuthError(f"{self.label} does not know the token.", facts=[f"answer: status {reply.status}"])
+        return printable(User.model_validate(reply.json()).name)
+
+    def close(self) -> None:
+        """Release all connections."""
+        self._client.close()
+
+    # commits
+
+    def _commit(self, ref: SourceRef, revision: str) -> Commit:
+        try:
+            answer = self._ask(f"{self._api(ref)}/revision/{quote(revision, safe='')}", ref, Revision)
+        except NotFoundError as error:
+            raise self._named(error, ref, revision) from None
+        if not _COMMIT.fullmatch(answer.sha):
+            raise self._refusals.odd(ref, f"the commit of {revision} is {answer.sha!r}")
+        return Commit(answer.sha)
+
+    def _named(self, error: NotFoundError, ref: SourceRef, revision: str) -> NotFoundError:
+        """The error with what exists instead, if it was the revision that does not exist."""
+        try:
+            refs = self._ask(f"{self._api(ref)}/refs", ref, Refs)
+        except FetcherError:
+            return error  # the repository is what is missing, or nobody knows
+        facts = [
+            f"{kind}: {', '.join(printable(each.name) for each in found[:20]) or 'none'}"
+            for kind, found in (("branches", refs.branches), ("tags", refs.tags))
+        ]
+        return self._refusals.no_revision(ref, revision, facts)
+
+    # listings
+
+    def _entries(self, ref: SourceRef, commit: Commit) -> Iterator[Entry]:
+        """All entries at a commit, page by page."""
+        address = f"{self._api(ref)}/tree/{commit}"
+        query = "recursive=true&expand=false"
+        seen: set[str] = set()
+        count = 0
+        while query not in seen:
+            seen.add(query)
+            reply = self._reply(f"{address}?{query}", ref)
+            page = self._shaped(ref, reply, PAGE)
+            yield from page
+            count += len(page)
+            if count > MAX_FILES or len(page) > MAX_PAGE:
+                raise self._refusals.odd(ref, f"it has more than {MAX_FILES} files")
+            following = heads.next_link(reply.headers.get("link"))
+            if following is None:
+                return
+            # Of the link only the query counts: a mirror repeats the hub's own address.
+            query = urlsplit(following).query
+        raise self._refusals.odd(ref, "its pages lead in a circle")
+
+    def _files(self, ref: SourceRef, entries: Iterator[Entry]) -> tuple[RemoteFile, ...]:
+        files: list[RemoteFile] = []
+        for entry in entries:
+            if entry.kind != "directory":
+                try:
+                    files.append(entry.to_core())
+                except ValueError as error:
+                    raise self._refusals.hostile(ref, entry.path, str(error)) from None
+        try:
+            refuse_twins(file.path for file in files)
+        except ValueError as error:
+            raise self._refusals.hostile(ref, None, str(error)) from None
+        if not files:
+            raise self._refusals.odd(ref, "the listing holds no file")
+        return tuple(sorted(files, key=lambda file: file.path))
+
+    # asking
+
+    def _api(self, ref: SourceRef) -> str:
+        return f"{self._endpoint}/api/{'datasets' if ref.dataset else 'models'}/{quote(ref.repo)}"
+
+    def _reply(self, url: str, ref: SourceRef) -> Reply:
+        """A 200; tried again by the schedule."""
+
+        def once() -> Reply:
+            reply = self._client.get(url, auth=self._auth)
+            refusal = self._refusals.of(reply, ref)
+            if refusal is not None:
+                raise refusal
+            return reply
+
+        return self._patiently(once)
+
+    def _ask(self, url: str, ref: SourceRef, shape: type[_Answer]) -> _Answer:
+        return self._shaped(ref, self._reply(url, ref), TypeAdapter(shape))
+
+    def _shaped(self, ref: SourceRef, reply: Reply, shape: "TypeAdapter[Any]") -> Any:
+        document = reply.json()
+        try:
+            return shape.validate_python(document)
+        except ValidationError as error:
+            where = error.errors(include_url=False, include_input=False)[0]
+            path = _path_at(document, where["loc"])
+            if path is not None:
+                raise self._refusals.hostile(ref, path, f"{where['loc'][-1]}: {where['msg']}") from None
+            place = ".".join(str(part) for part in where["loc"]) or "answer"
+            raise self._refusals.odd(ref, f"{place}: {where['msg']}") from None
+
+
+def _path_at(document: object, location: Sequence[int | str]) -> str | None:
+    """The path of an entry that could not be read, if it has one."""
+    index = location[0] if len(location) > 1 else None
+    entry = document[index] if isinstance(document, list) and isinstance(index, int) else None
+    path = entry.get("path") if isinstance(entry, dict) else None
+    return path if isinstance(path, str) else None
