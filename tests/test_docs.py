@@ -1,5 +1,6 @@
 """What the documents say is so."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -12,6 +13,8 @@ import typer
 
 from fetcher.cli.app import app
 from fetcher.formats.manifest_toml import read_manifest
+from fetcher.serve.hub import Hub
+from tests.hub.publish import Publisher, read_tree
 
 _ROOT = Path(__file__).parents[1]
 _README = (_ROOT / "README.md").read_text(encoding="utf-8")
@@ -71,7 +74,7 @@ def test_the_readme_s_manifests_are_good() -> None:
 def test_the_variables_of_the_readme_are_those_of_the_code() -> None:
     """A variable that nobody reads is a promise that nobody keeps."""
     code = "".join(path.read_text(encoding="utf-8") for path in (_ROOT / "fetcher").rglob("*.py"))
-    told = set(re.findall(r"`((?:FETCHER|MODELSCOPE)_[A-Z_]+)`", _README))
+    told = set(re.findall(r"`((?:FETCHER|MODELSCOPE|HF|HUGGING_FACE)_[A-Z_]+)`", _README))
     read = set(re.findall(r'"(FETCHER_[A-Z_]+)"', code))
     assert read <= told
     assert all(name in code for name in told)
@@ -89,3 +92,27 @@ def test_make_help_lists_the_targets_of_the_readme() -> None:
     makefile = (_ROOT / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"make ([a-z]+)", _README):
         assert re.search(rf"^{target} *:", makefile, flags=re.MULTILINE), target
+
+
+def test_the_page_about_hugging_face_works(tmp_path: Path, hub: Hub, publisher: Publisher) -> None:
+    """Its manifest and its commands, one after the other, and the official client at the end."""
+    page = (_ROOT / "docs" / "huggingface.md").read_text(encoding="utf-8")
+    model = {"config.json": b"{}", "model.safetensors": 2 << 20, "README.md": b"# bge"}
+    publisher.publish("BAAI/bge-small-zh-v1.5", model)
+    publisher.publish("datasets/rajpurkar/squad", {"plain_text/train.parquet": 2 << 20, "README.md": b"# squad"})
+    demo = publisher.publish("demo/babbler", {"config.json": b"{}", "weights.bin": 2 << 20})
+    (manifest,) = re.findall(r"```toml\n(.*?)```", page, flags=re.DOTALL)
+    (tmp_path / "models.toml").write_text(manifest, encoding="utf-8")
+    commands = re.findall(r"```sh\n(.*?)```", page, flags=re.DOTALL)
+    script = "\n".join(["set -e", *commands]).replace("http://127.0.0.1:8000", hub.url)
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "HF_ENDPOINT": hub.url,
+        "HF_HUB_DISABLE_XET": "1",
+    }
+    subprocess.run(["sh", "-c", script], cwd=tmp_path, env=environment, check=True, capture_output=True)
+    assert set(read_tree(tmp_path / "models/bge")) == {"config.json", "model.safetensors"}
+    assert set(read_tree(tmp_path / "data/squad")) == {"plain_text/train.parquet", "README.md"}
+    got = {path: data for path, data in read_tree(tmp_path / "babbler").items() if not path.startswith(".cache/")}
+    assert got == demo

@@ -19,7 +19,7 @@ SourceName = Annotated[
     str,
     typer.Argument(
         metavar="SOURCE",
-        help="modelscope, the NAME of one of models.toml's own sources, or the address of a server.",
+        help="modelscope, huggingface, the NAME of one of models.toml's own sources, or the address of a server.",
         show_default=False,
     ),
 ]

@@ -93,7 +93,9 @@ def rate_limit_s(text: str | None) -> float | None:
 
     Such as `"resolvers";r=0;t=55`: `r` is what is left, `t` the seconds until there is more.
     """
-    waits = [float(reset[1]) for limit in (text or "").split(",") if _SPENT.search(limit) for reset in _RESET.finditer(limit)]
+    waits = [
+        float(reset[1]) for limit in (text or "").split(",") if _SPENT.search(limit) for reset in _RESET.finditer(limit)
+    ]
     return max(waits, default=None)
 
 

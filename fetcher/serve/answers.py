@@ -15,12 +15,14 @@ import hmac
 import secrets
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import quote, unquote
 
-from fetcher.serve import protocol
+from fetcher.serve import hf_protocol, protocol
+from fetcher.serve.hf_answers import HuggingFaceAnswers
 from fetcher.serve.protocol import Answer, Request, UnsatisfiableRangeError
-from fetcher.serve.repositories import Library, RepoKey, Repository, StoredFile
+from fetcher.serve.repositories import LFS_SIZE, Library, RepoKey, Repository, StoredFile
 
 LINK_LIFETIME_S = 1800  # the live hub signs for 20 to 30 minutes
 USER = "fetcher"
@@ -99,11 +101,15 @@ class Answers:
     def __init__(self, library: Library, doorkeeper: Doorkeeper) -> None:
         self._library = library
         self._door = doorkeeper
+        self._huggingface = HuggingFaceAnswers(library, doorkeeper)
 
     def answer(self, request: Request, *, base_url: str) -> Answer:
         """The reply to one request; `base_url` is where the asker reached this hub."""
         request_id = str(uuid.uuid4())
         try:
+            asked = hf_protocol.question_of(request)
+            if asked is not None:
+                return self._huggingface.answer(asked, request, base_url=base_url)
             question = protocol.question_of(request)
         except ValueError as error:
             return protocol.failure(400, 400, f"the request cannot be read: {error}", request_id=request_id)
@@ -174,7 +180,7 @@ class Answers:
         if file is None:
             message = f"the file {question.path!r} does not exist in the revision {question.revision!r}"
             return protocol.failure(404, protocol.FILE_NOT_FOUND, message, request_id=request_id)
-        if file.size < protocol.LFS_SIZE:
+        if file.size < LFS_SIZE:
             return _sent(protocol.gateway_file, file, request)
         path = protocol.object_path(file)
         location = f"{base_url}{path}?auth_key={self._door.sign(path)}"
@@ -187,7 +193,10 @@ class Answers:
         file = self._library.hashes.object(question.sha256)
         if file is None:
             return protocol.failure(404, protocol.FILE_NOT_FOUND, "the object is gone", request_id=request_id)
-        return _sent(protocol.cdn_file, file, request)
+        answer = _sent(protocol.cdn_file, file, request)
+        if not question.commit:
+            return answer
+        return replace(answer, headers=(*answer.headers, ("X-Repo-Commit", question.commit)))
 
 
 def _sent(form: Callable[[StoredFile, dict[str, str]], Answer], file: StoredFile, request: Request) -> Answer:

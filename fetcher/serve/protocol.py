@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from hashlib import sha1
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from fetcher.serve.repositories import DEFAULT_BRANCH, RepoKey, Revisions, StoredFile, Tree
+from fetcher.core.digest import is_commit
+from fetcher.serve.repositories import DEFAULT_BRANCH, LFS_SIZE, RepoKey, Revisions, StoredFile, Tree
 
 LISTING_CUT = 3000  # entries, folders count
-LFS_SIZE = 1 << 20  # bytes; from here on a file is sent by the CDN path
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 1000
 
@@ -109,11 +109,16 @@ class WhoAmI:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GetObject:
-    """The bytes of a large file from the CDN path; `path` is what was signed."""
+    """The bytes of a large file from the CDN path; `path` is what was signed.
+
+    `commit` is said again in the answer: Hugging Face's client follows a redirect that stays
+    on the host, and then looks for it there.
+    """
 
     sha256: str
     path: str
     auth_key: str
+    commit: str = ""
 
 
 Question = (
@@ -202,7 +207,10 @@ def _object_question(path: str, query: Mapping[str, str]) -> Question | None:
     found = _LFS_OBJECT.match(path)
     if not found:
         return None
-    return GetObject(sha256="".join(found.groups()), path=path, auth_key=query.get("auth_key", ""))
+    commit = query.get("commit", "")
+    if commit and not is_commit(commit):
+        raise ValueError("commit is none")
+    return GetObject(sha256="".join(found.groups()), path=path, auth_key=query.get("auth_key", ""), commit=commit)
 
 
 def _key(kind: str, owner: str, name: str) -> RepoKey:

@@ -32,10 +32,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fetcher.core.digest import Commit, Sha256, is_commit
+from fetcher.core.digest import Commit, GitBlob, Sha256, is_commit
 
 REVISIONS_FOLDER = ".fetcher-revisions"
 DEFAULT_BRANCH = "master"
+LFS_SIZE = 1 << 20  # bytes; from here on git keeps a pointer only, and a file is sent by the CDN path
 DATASETS_FOLDER = "datasets"
 PUBLISHED_DOT_FILES = frozenset({".gitattributes"})
 REMEMBERED_TREES = 64  # commits that stay addressable after their branch moved on
@@ -78,12 +79,14 @@ class StoredFile:
     Attributes:
         path: From the repository's root, with `/`.
         location: Its real path on disk.
+        git_blob: Its id in git, if git would keep a file of its size as it is.
     """
 
     path: str
     location: str
     stamp: Stamp
     sha256: Sha256
+    git_blob: GitBlob | None
 
     @property
     def size(self) -> int:
@@ -145,7 +148,7 @@ class Hashes:
     """Remembers the sha256 of files by their stamp, and where a sha256 can be found."""
 
     def __init__(self) -> None:
-        self._files: dict[str, tuple[Stamp, Sha256]] = {}
+        self._files: dict[str, tuple[Stamp, Sha256, GitBlob | None]] = {}
         self._places: dict[str, dict[str, StoredFile]] = {}
         self._stripes = [threading.Lock() for _ in range(_HASH_STRIPES)]
         self.files_hashed = 0
@@ -164,12 +167,12 @@ class Hashes:
             return None
         stamp, known = Stamp.of(found), self._files.get(location)
         if known is None or known[0] != stamp:
-            digest = _hash(location, stamp)
-            if digest is None:
+            digests = _hash(location, stamp)
+            if digests is None:
                 return None
             self.files_hashed += 1
-            known = self._files[location] = (stamp, digest)
-        stored = StoredFile(path=path, location=location, stamp=stamp, sha256=known[1])
+            known = self._files[location] = (stamp, *digests)
+        stored = StoredFile(path=path, location=location, stamp=stamp, sha256=known[1], git_blob=known[2])
         self._places.setdefault(stored.sha256, {})[location] = stored
         return stored
 
@@ -186,14 +189,17 @@ def _outlive_the_tick(stamp: Stamp) -> None:
         time.sleep((_MTIME_TICK_NS - age_ns) / 1e9)
 
 
-def _hash(location: str, stamp: Stamp) -> Sha256 | None:
+def _hash(location: str, stamp: Stamp) -> tuple[Sha256, GitBlob | None] | None:
     _outlive_the_tick(stamp)
     digest, buffer = hashlib.sha256(), bytearray(_BLOCK)
+    blob = hashlib.sha1(b"blob %d\0" % stamp.size, usedforsecurity=False) if stamp.size < LFS_SIZE else None
     view = memoryview(buffer)
     try:
         with open(location, "rb", buffering=0) as file:
             while count := file.readinto(buffer):
                 digest.update(view[:count])
+                if blob is not None:
+                    blob.update(view[:count])
             after = Stamp.of(os.fstat(file.fileno()))
     except OSError as error:
         _log.warning("not published, cannot be read: %s (%s)", location, error)
@@ -201,7 +207,7 @@ def _hash(location: str, stamp: Stamp) -> Sha256 | None:
     if after != stamp:
         _log.warning("not published, it changes while it is read: %s", location)
         return None
-    return Sha256(digest.hexdigest())
+    return Sha256(digest.hexdigest()), GitBlob(blob.hexdigest()) if blob is not None else None
 
 
 class Library:

@@ -25,6 +25,7 @@ from fetcher.core.retry import RetrySchedule
 from fetcher.errors import ConfigError
 from fetcher.net.credentials import NoStoredTokens, StoredTokens, Token
 from fetcher.net.redact import origin_of, origin_text
+from fetcher.sources.huggingface import environment as huggingface
 
 if TYPE_CHECKING:
     from fetcher.net.http import HttpClient
@@ -37,6 +38,7 @@ MIRRORS_VARIABLES = {MODELSCOPE: "FETCHER_MODELSCOPE_MIRRORS", HUGGINGFACE: "FET
 
 _KINDS = {  # kind -> module and class; loaded when first asked for
     MODELSCOPE: ("fetcher.sources.modelscope", "ModelScopeSource"),
+    HUGGINGFACE: ("fetcher.sources.huggingface.source", "HuggingFaceSource"),
 }
 
 
@@ -80,6 +82,7 @@ class Catalog:
         self._stored = stored or NoStoredTokens()
         self._idle_timeout_s = idle_timeout_s
         self._retry = retry or RetrySchedule()
+        self._home = home
         self._login_note = _login_note(environment, home)
         self._make_client: Callable[[], HttpClient] | None = None
         self._lock = threading.Lock()
@@ -120,13 +123,13 @@ class Catalog:
         Raises:
             ConfigError: There is no such endpoint.
         """
-        if name == MODELSCOPE:
-            return Endpoint(name=name, kind=MODELSCOPE, endpoint=_modelscope_endpoint(self._environment))
+        if name in _KINDS:
+            return Endpoint(name=name, kind=name, endpoint=_built_in_endpoint(name, self._environment))
         if name in self._endpoints:
             return self._endpoints[name]
         raise ConfigError(
             "There is no source of this name.",
-            facts=[f"sources: {', '.join([MODELSCOPE, *sorted(self._endpoints)])}"],
+            facts=[f"sources: {', '.join([*_KINDS, *sorted(self._endpoints)])}"],
             fix="name one of them, or the address of a server such as https://hub.example",
         )
 
@@ -138,14 +141,26 @@ class Catalog:
         """The variable that may hold the token of an endpoint; None if only a login can."""
         if endpoint.token_env:
             return endpoint.token_env
-        own = origin_of(endpoint.endpoint) == origin_of(_modelscope_endpoint(self._environment))
-        return TOKEN_VARIABLE if own else None
+        match self._hub_at(endpoint):
+            case "modelscope":
+                return TOKEN_VARIABLE
+            case "huggingface":
+                return huggingface.token_variable(self._environment)
+        return None
 
     def token(self, endpoint: Endpoint) -> Token | None:
-        """The token for the address of an endpoint: of its variable, else of a login."""
+        """The token for the address of an endpoint: of its variable, else of a login, else of the official tool's."""
         variable = self.variable(endpoint)
         found = Token.read(self._environment, variable) if variable else None
-        return found or self._stored.token_for(endpoint.endpoint)
+        found = found or self._stored.token_for(endpoint.endpoint)
+        if found is None and endpoint.token_env is None and self._hub_at(endpoint) == HUGGINGFACE:
+            found = huggingface.stored_token(self._environment, self._home)
+        return found
+
+    def _hub_at(self, endpoint: Endpoint) -> str | None:
+        """The built-in hub that has this address; its tokens belong there and nowhere else."""
+        own = _built_in_endpoint(endpoint.kind, self._environment) if endpoint.kind in _KINDS else None
+        return endpoint.kind if own and origin_of(own) == origin_of(endpoint.endpoint) else None
 
     def user(self, endpoint: Endpoint, token: Token) -> str:
         """Ask the hub whose token it is.
@@ -225,6 +240,17 @@ def _constructor(kind: str) -> Callable[..., Hub]:
     return made
 
 
+def _built_in_endpoint(kind: str, environment: Mapping[str, str]) -> str:
+    """Base URL of `modelscope:` or `huggingface:`.
+
+    Raises:
+        ConfigError: The variable does not hold a URL or a host.
+    """
+    if kind == MODELSCOPE:
+        return _modelscope_endpoint(environment)
+    return _base_url(huggingface.ENDPOINT_VARIABLE, huggingface.endpoint_text(environment))
+
+
 def _modelscope_endpoint(environment: Mapping[str, str]) -> str:
     """Base URL of `modelscope:`; a host alone means https.
 
@@ -273,7 +299,7 @@ def _base_url(name: str, url: str) -> str:
 
 def _not_yet(ref: str, kind: str) -> ConfigError:
     return ConfigError(
-        f"This version of fetcher reads ModelScope only, not `{kind}:`.",
+        f"This version of fetcher reads ModelScope and Hugging Face only, not `{kind}:`.",
         facts=[f"source: {ref}"],
-        fix='use `modelscope:OWNER/NAME`, or a [sources.NAME] with kind = "modelscope"',
+        fix="use `modelscope:OWNER/NAME` or `huggingface:OWNER/NAME`, or a [sources.NAME] of one of these kinds",
     )

@@ -51,6 +51,7 @@ _SHORT_ID = re.compile(r"[0-9a-f]{7,40}")
 _USER_KEYS = ("Username", "username", "name", "preferred_username")  # in the official client's order
 _MAX_ENVELOPE = 64 << 10  # bytes of an error that came instead of a file
 
+
 class _Shape(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
 

@@ -13,6 +13,7 @@ from fetcher.serve.hub import Hub
 from tests.cli.command import Desk, desk
 from tests.hub.publish import Publisher
 
+NO_HF = "huggingface  https://huggingface.co  no token; HF_TOKEN is not set\n"
 SECRET = "ms-0123-SECRET"
 
 
@@ -51,8 +52,8 @@ def test_a_private_model_is_locked_after_a_login_and_not_after_a_logout(at: Desk
     )
     at.ok("lock")
     said = at.ok("auth")
-    assert said.out == f"modelscope  {private.url}  token from {kept}, fetcher\n"
-    assert at.ok("auth", "--offline").out == f"modelscope  {private.url}  token from {kept}\n"
+    assert said.out == f"modelscope  {private.url}  token from {kept}, fetcher\n{NO_HF}"
+    assert at.ok("auth", "--offline").out == f"modelscope  {private.url}  token from {kept}\n{NO_HF}"
     assert at.ok("auth", "--json").json == {
         "sources": [
             {
@@ -62,12 +63,20 @@ def test_a_private_model_is_locked_after_a_login_and_not_after_a_logout(at: Desk
                 "token_env": "MODELSCOPE_API_TOKEN",
                 "user": "fetcher",
                 "problem": None,
-            }
+            },
+            {
+                "name": "huggingface",
+                "server": "https://huggingface.co",
+                "token_from": None,
+                "token_env": "HF_TOKEN",
+                "user": None,
+                "problem": None,
+            },
         ]
     }
     assert at.ok("logout", "modelscope").err == f"Logged out of {private.url}.\n"
     assert at.ok("logout", "modelscope").err == f"There is no login at {private.url}.\n"
-    assert at.ok("auth").out == f"modelscope  {private.url}  no token; MODELSCOPE_API_TOKEN is not set\n"
+    assert at.ok("auth").out == f"modelscope  {private.url}  no token; MODELSCOPE_API_TOKEN is not set\n{NO_HF}"
     assert at.fetcher("lock", "--upgrade").code == 6
 
 
@@ -128,7 +137,7 @@ def test_a_refused_token_ends_auth_with_6_after_all_lines(at: Desk, private: Hub
     host = private.url.removeprefix("http://")
     assert done.code == 6
     assert done.out == (
-        f"modelscope  {private.url}  {host} refuses the token.\ncorp  {private.url}  token from CORP, fetcher\n"
+        f"modelscope  {private.url}  {host} refuses the token.\n{NO_HF}corp  {private.url}  token from CORP, fetcher\n"
     )
 
 

@@ -45,13 +45,19 @@ paths = st.lists(parts, min_size=1, max_size=3).map("/".join).filter(_is_safe).m
 path_lists = st.lists(paths, max_size=6, unique=True).filter(_without_twins)
 wishes = st.lists(st.text(st.characters(codec="utf-8", exclude_categories=("Cc",)), min_size=1, max_size=8), max_size=3)
 wish_tuples = wishes.map(lambda texts: tuple(sorted(set(texts))))
-hub_refs = st.builds(
+owned_refs = st.builds(
     lambda scheme, owner, name, dataset: SourceRef(scheme=scheme, repo=f"{owner}/{name}", dataset=dataset),
-    st.sampled_from(["modelscope", "huggingface", "corp"]),
+    st.sampled_from(["modelscope", "corp"]),
     names | st.sampled_from(["datasets", "models"]),
     names,
     st.booleans(),
 )
+hugging_face_refs = st.builds(  # nobody can be called `datasets` there, and a name may stand alone
+    lambda repo, dataset: SourceRef(scheme="huggingface", repo=repo, dataset=dataset),
+    names | st.builds("{}/{}".format, names.filter(lambda name: name not in ("datasets", "models")), names),
+    st.booleans(),
+)
+hub_refs = owned_refs | hugging_face_refs
 other_refs = st.sampled_from(
     ["git+https://hub.example/a/b.git", "git+ssh://git@hub.example/a", "https://hub.example/f.bin", "file:../weights"]
 ).map(SourceRef.parse)

@@ -26,7 +26,7 @@ HEX = "0123456789abcdef" * 4
 
 def stored(path: str, size: int = 10) -> StoredFile:
     stamp = Stamp(size=size, mtime_ns=7 * 10**9, inode=1)
-    return StoredFile(path=path, location=f"/nowhere/{path}", stamp=stamp, sha256=Sha256(HEX))
+    return StoredFile(path=path, location=f"/nowhere/{path}", stamp=stamp, sha256=Sha256(HEX), git_blob=None)
 
 
 def tree_of(*paths: str, commit: str = "ab" * 20) -> Tree:

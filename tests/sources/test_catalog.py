@@ -12,12 +12,13 @@ from fetcher.core.manifest import Endpoint, SourceRef
 from fetcher.core.retry import RetrySchedule
 from fetcher.errors import AuthError, ConfigError, SourceError
 from fetcher.sources.catalog import Catalog
-from tests.sources.lookalike import API, COMMIT, Lookalike, blob, fail, listing
+from tests.sources.lookalike import API, COMMIT, Answer, Lookalike, blob, fail, listing
 
 SECRET, CORP_SECRET = "ms-0123-SECRET", "ms-4567-CORP"
 FILES = f"{API}/repo/files"
 MODEL = SourceRef.parse("modelscope:owner/name")
 CORP = SourceRef.parse("corp:owner/name")
+EMPTY = b"e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"  # git's name of no bytes
 
 MakeCatalog = Callable[..., Catalog]
 
@@ -200,7 +201,6 @@ def test_a_login_of_the_official_tool_is_named_when_a_token_is_missing(
 @pytest.mark.parametrize(
     ("text", "kind"),
     [
-        ("hf:owner/name", "huggingface"),
         ("git+https://host.example/r.git", "git+https"),
         ("https://host.example/file.bin", "https"),
         ("file:folder", "file"),
@@ -211,17 +211,60 @@ def test_a_kind_to_come_is_refused_by_name(catalog: MakeCatalog, text: str, kind
     with pytest.raises(ConfigError) as caught:
         catalog().candidates(SourceRef.parse(text))
     assert str(caught.value) == (
-        f"This version of fetcher reads ModelScope only, not `{kind}:`.\n"
+        f"This version of fetcher reads ModelScope and Hugging Face only, not `{kind}:`.\n"
         f"  source: {SourceRef.parse(text)}\n"
-        '  fix: use `modelscope:OWNER/NAME`, or a [sources.NAME] with kind = "modelscope"'
+        "  fix: use `modelscope:OWNER/NAME` or `huggingface:OWNER/NAME`, or a [sources.NAME] of one of these kinds"
     )
 
 
-def test_an_endpoint_of_a_kind_to_come_is_refused(catalog: MakeCatalog) -> None:
-    """A [sources.NAME] may be of another kind."""
-    corp = Endpoint(name="corp", kind="huggingface", endpoint="https://hub.example")
-    with pytest.raises(ConfigError, match="reads ModelScope only, not `huggingface:`"):
-        catalog({}, corp).candidates(CORP)
+def _asked_with(catalog: MakeCatalog, hub_like: Lookalike, environment: dict[str, str]) -> str | None:
+    """The Authorization header of a listing of `huggingface:`."""
+    hub_like.says(
+        f"/api/models/owner/name/tree/{COMMIT}", Answer(b'[{"type":"file","path":"a","size":0,"oid":"%s"}]' % EMPTY)
+    )
+    made = catalog({"HF_ENDPOINT": hub_like.url, **environment})
+    made.candidates(SourceRef.parse("hf:owner/name"))[0].snapshot(SourceRef.parse("hf:owner/name"), COMMIT)
+    return hub_like.seen[-1].headers.get("authorization")
+
+
+def test_hugging_face_has_its_own_endpoint_and_tokens(
+    catalog: MakeCatalog, hub_like: Lookalike, tmp_path: Path
+) -> None:
+    """The official tool's variables in its order, then the text file of its login."""
+    home = tmp_path
+    assert _asked_with(catalog, hub_like, {"MODELSCOPE_API_TOKEN": SECRET}) is None
+    for folder, variables in {
+        home / ".cache/huggingface": {},
+        home / "xdg/huggingface": {"XDG_CACHE_HOME": str(home / "xdg")},
+        home / "own": {"HF_HOME": "~/own"},
+    }.items():
+        folder.mkdir(parents=True)
+        (folder / "token").write_text(f"hf_{folder.name}\n")
+        assert _asked_with(catalog, hub_like, variables) == f"Bearer hf_{folder.name}"
+    older = {"HUGGING_FACE_HUB_TOKEN": "hf_older"}
+    assert _asked_with(catalog, hub_like, older) == "Bearer hf_older"
+    assert _asked_with(catalog, hub_like, {**older, "HF_TOKEN": "hf_newer"}) == "Bearer hf_newer"
+
+
+def test_a_login_of_the_official_tool_that_is_no_token_is_an_error(catalog: MakeCatalog, tmp_path: Path) -> None:
+    """Half of a file must not become a header."""
+    path = tmp_path / ".cache/huggingface/token"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"two words\n")
+    with pytest.raises(ConfigError) as caught:
+        catalog().candidates(SourceRef.parse("hf:owner/name"))
+    assert caught.value.what == f"{path} does not hold a token."
+    assert "two words" not in str(caught.value)
+
+
+def test_hugging_face_s_token_goes_to_its_hub_only(catalog: MakeCatalog, hub_like: Lookalike) -> None:
+    """A company's hub of the same kind is another host."""
+    corp = Endpoint(name="corp", kind="huggingface", endpoint=hub_like.url)
+    hub_like.says(
+        f"/api/models/owner/name/tree/{COMMIT}", Answer(b'[{"type":"file","path":"a","size":0,"oid":"%s"}]' % EMPTY)
+    )
+    catalog({"HF_TOKEN": SECRET}, corp).candidates(CORP)[0].snapshot(CORP, COMMIT)
+    assert "authorization" not in hub_like.seen[0].headers
 
 
 def test_an_endpoint_that_left_the_manifest_is_named(catalog: MakeCatalog, hub_like: Lookalike) -> None:

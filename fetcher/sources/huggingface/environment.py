@@ -20,16 +20,17 @@ def endpoint_text(environment: Mapping[str, str]) -> str:
     return environment.get(ENDPOINT_VARIABLE, "").strip() or ENDPOINT
 
 
-def token(environment: Mapping[str, str], home: Path) -> Token | None:
-    """The token of a variable, else of the official tool's login, which is a text file.
+def token_variable(environment: Mapping[str, str]) -> str:
+    """The variable that holds the token, or should."""
+    return next((name for name in TOKEN_VARIABLES if environment.get(name, "").strip()), TOKEN_VARIABLES[0])
+
+
+def stored_token(environment: Mapping[str, str], home: Path) -> Token | None:
+    """The token of the official tool's login, which is a text file; None without one.
 
     Raises:
-        ConfigError: One of them holds what no header can carry.
+        ConfigError: It cannot be read, or holds what no header can carry.
     """
-    for variable in TOKEN_VARIABLES:
-        found = Token.read(environment, variable)
-        if found is not None:
-            return found
     path = token_path(environment, home)
     try:
         with open(path, "rb") as file:

@@ -20,13 +20,13 @@ class Refusals:
         label: The host, for messages.
         endpoint: Base URL, for the page on which conditions are accepted.
         secret: The token, "" without one; it is taken out of what the server says.
-        token_variable: Named in fixes.
+        login: How to give a token, for fixes: "run `fetcher login NAME`".
     """
 
     label: str
     endpoint: str
     secret: str
-    token_variable: str
+    login: str
 
     def __repr__(self) -> str:
         return f"Refusals({self.label})"
@@ -71,7 +71,7 @@ class Refusals:
         return AuthError(
             f"{ref.repo} is gated at {self.label}: its owner asks for consent to conditions first.",
             facts=facts,
-            fix=f"accept the conditions at {page}, then set {self.token_variable} to a token of that account",
+            fix=f"accept the conditions at {page}, then {self.login}, with a token of that account",
         )
 
     def _no_repository(self, ref: SourceRef, facts: list[str]) -> NotFoundError:
@@ -79,7 +79,7 @@ class Refusals:
             f"{self.label} has no {'dataset' if ref.dataset else 'model'} {ref.repo}, "
             "or does not show it without a token that may read it.",
             facts=facts,
-            fix=f"correct the name in `source`, or set {self.token_variable} if the repository is private",
+            fix=f"correct the name in `source`; if the repository is private, {self.login}",
         )
 
     def no_revision(self, ref: SourceRef, revision: str | None, facts: list[str]) -> NotFoundError:
@@ -103,7 +103,7 @@ class Refusals:
         return AuthError(
             f"{self.label} {what} {ref.repo}.",
             facts=facts,
-            fix=f"set {self.token_variable} to a token that may read it",
+            fix=f"{self.login}, with a token that may read it",
         )
 
     def odd(self, ref: SourceRef, reason: str) -> SourceError:

@@ -16,7 +16,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import quote, urlsplit
 
 from pydantic import TypeAdapter, ValidationError
@@ -27,12 +27,12 @@ from fetcher.core.manifest import SourceRef
 from fetcher.core.paths import refuse_twins
 from fetcher.core.retry import RetrySchedule
 from fetcher.errors import AuthError, FetcherError, NotFoundError
-from fetcher.net import heads
+from fetcher.net import failures, heads
 from fetcher.net.credentials import Credential, Token
 from fetcher.net.http import HttpClient, Reply
 from fetcher.net.patience import Patience
 from fetcher.net.redact import host_of, printable
-from fetcher.sources.huggingface.listing import MAX_PAGE, PAGE, Entry, Refs, Revision, Shape, User
+from fetcher.sources.huggingface.listing import MAX_PAGE, PAGE, Entry, Refs, Revision, User
 from fetcher.sources.huggingface.refusals import Refusals
 
 DEFAULT_REVISION = "main"
@@ -40,7 +40,7 @@ MAX_FILES = 1_000_000  # of one repository
 MOST_AT_ONCE = 16 << 30  # bytes of one reply
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
-_Answer = TypeVar("_Answer", bound=Shape)
+_Answer = TypeVar("_Answer")
 
 
 class HuggingFaceSource:
@@ -50,7 +50,7 @@ class HuggingFaceSource:
         endpoint: Base URL without a trailing slash.
         client: Its connections; closed with the source.
         token: None to ask as anybody.
-        token_variable: Named in the fix of an error when a token is needed.
+        login: How to give a token, for the fix of an error: "run `fetcher login NAME`".
         login_note: Of no use here: the official tool's token is read.
         sleep: Waits between tries of a listing.
         dice: Gives 0 to 1, to spread the waits.
@@ -62,7 +62,7 @@ class HuggingFaceSource:
         endpoint: str,
         client: HttpClient,
         token: Token | None,
-        token_variable: str,
+        login: str,
         retry: RetrySchedule,
         login_note: str | None = None,
         sleep: Callable[[float], object] = time.sleep,
@@ -71,9 +71,10 @@ class HuggingFaceSource:
         self._endpoint = endpoint
         self._client = client
         self._auth = Credential.bound(endpoint, {"Authorization": f"Bearer {token.secret}"}) if token else None
+        self._login = login
         self._patiently = Patience(retry, sleep=sleep, dice=dice)
         self._refusals = Refusals(
-            label=self.label, endpoint=endpoint, secret=token.secret if token else "", token_variable=token_variable
+            label=self.label, endpoint=endpoint, secret=token.secret if token else "", login=login
         )
 
     @property
@@ -105,11 +106,19 @@ class HuggingFaceSource:
 
         Raises:
             AuthError: It is nobody's.
+            SourceError: No answer, or none that tells.
         """
         reply = self._patiently(lambda: self._client.get(f"{self._endpoint}/api/whoami-v2", auth=self._auth))
-        if reply.status != 200:
-            raise AuthError(f"{self.label} does not know the token.", facts=[f"answer: status {reply.status}"])
-        return printable(User.model_validate(reply.json()).name)
+        if reply.status in (401, 403):
+            raise AuthError(
+                f"{self.label} refuses the token.", facts=[f"status: {reply.status}"], fix=f"{self._login} again"
+            )
+        try:
+            return printable(User.model_validate(reply.json() if reply.status == 200 else None).name)
+        except ValidationError:
+            raise failures.not_understood(
+                self.label, "does not tell whose token it is", facts=(f"status: {reply.status}",)
+            ) from None
 
     def close(self) -> None:
         """Release all connections."""
@@ -197,7 +206,7 @@ class HuggingFaceSource:
     def _ask(self, url: str, ref: SourceRef, shape: type[_Answer]) -> _Answer:
         return self._shaped(ref, self._reply(url, ref), TypeAdapter(shape))
 
-    def _shaped(self, ref: SourceRef, reply: Reply, shape: "TypeAdapter[Any]") -> Any:
+    def _shaped(self, ref: SourceRef, reply: Reply, shape: TypeAdapter[_Answer]) -> _Answer:
         document = reply.json()
         try:
             return shape.validate_python(document)
