@@ -136,10 +136,12 @@ def test_a_private_hub_needs_its_token_and_says_so(
     host = hub.url.removeprefix("http://")
     assert (refused.code, refused.err) == (
         7,
-        f"error: m: {host} has no model owner/model, or does not show it without a token that may read it.\n"
-        "  answer: status 401, RepoNotFound, 'Repository not found'\n"
-        "  fix: correct the name in `source`; if the repository is private, "
-        "run `fetcher login huggingface` or set HF_TOKEN\n",
+        (
+            f"error: m: {host} has no model owner/model, or does not show it without a token that may read it.\n"
+            "  answer: status 401, RepoNotFound, 'Repository not found'\n"
+            "  fix: correct the name in `source`; if the repository is private, "
+            "run `fetcher login huggingface` or set HF_TOKEN\n"
+        ),
     )
     at.environment["HF_TOKEN"] = "hf_WRONG"
     assert at.fetcher("lock").code == 6
@@ -271,7 +273,7 @@ def test_verify_needs_no_network(at: Desk, publisher: Publisher, hub: Hub) -> No
 
 def test_a_rate_can_be_given(world: World) -> None:
     """#2118: there is no cap."""
-    at, proxy, tree = world(tree={"w.bin": 6 * MIB})
+    at, _proxy, tree = world(tree={"w.bin": 6 * MIB})
     done = at.ok("sync", "--limit-rate", "3M", "--progress", "json")
     assert at.placed() == tree
     assert done.err.count('"progress"') >= 2, "6 MiB at 3 MB a second take two seconds"
@@ -290,6 +292,6 @@ def test_store_and_target_share_their_bytes(at: Desk, publisher: Publisher) -> N
 def test_a_hub_that_asks_to_wait_is_waited_for(world: World) -> None:
     """429 with the hub's own header, for the bytes as for the listing."""
     wait = Status(429, headers={"RateLimit": '"resolvers";r=0;t=1'})
-    at, proxy, tree = world(Rule("/resolve/", wait, times=1))
+    at, _proxy, tree = world(Rule("/resolve/", wait, times=1))
     at.ok("sync")
     assert at.placed() == tree
