@@ -204,6 +204,7 @@ def transfer_settings(settings: Settings, *, keep_going: bool) -> TransferSettin
         connections=settings.connections,
         limit_rate=settings.limit_rate,
         idle_timeout_s=settings.idle_timeout_s,
+        claim_wait_most_s=settings.object_wait_s,
         retry=RetrySchedule(attempts=settings.retries),
         keep_going=keep_going,
     )

@@ -74,6 +74,5 @@ def _add_lines(path: Path, lines: tuple[str, ...]) -> bool:
         if not missing:
             return False
         begin = "" if not there or there.endswith(b"\n") else "\n"
-        with path.open("ab") as file:
-            file.write((begin + "".join(f"{line}\n" for line in missing)).encode())
+        write_atomic(path, there + (begin + "".join(f"{line}\n" for line in missing)).encode())
     return True

@@ -39,7 +39,9 @@ class Settings:
         environment: For endpoints and tokens; values are never shown.
         jobs: Files fetched at a time.
         connections: Most connections to one host.
-        wait_s: Seconds to wait for another fetcher.
+        wait_s: Seconds to wait for another fetcher that is at work on the project.
+        object_wait_s: Seconds to wait for another one that fetches the same object; None for
+            as long as it makes progress.
         idle_timeout_s: Seconds without a byte after which a connection is given up.
         retries: Tries in a row that may fail before a source is given up.
         limit_rate: Bytes per second over all connections; None is no limit.
@@ -52,6 +54,7 @@ class Settings:
     jobs: int = _JOBS
     connections: int = _CONNECTIONS
     wait_s: float = _WAIT_S
+    object_wait_s: float | None = None
     idle_timeout_s: float = _IDLE_S
     retries: int = _RETRIES
     limit_rate: int | None = None
@@ -72,6 +75,7 @@ class Settings:
             jobs=flags.jobs or _read(environment, "FETCHER_JOBS", _count, _JOBS),
             connections=flags.connections or _read(environment, "FETCHER_CONNECTIONS", _count, _CONNECTIONS),
             wait_s=_WAIT_S if flags.wait_s is None else flags.wait_s,
+            object_wait_s=flags.wait_s,
             idle_timeout_s=_read(environment, "FETCHER_IDLE_TIMEOUT", _seconds, _IDLE_S),
             retries=_read(environment, "FETCHER_RETRIES", _count, _RETRIES),
             limit_rate=_limit_rate(environment, flags),

@@ -132,7 +132,8 @@ class Workplace:
         rows = rows_after(scan.rows, [], (item.spot for item in plan.left))
         if self._index.rows() != scan.before:
             return False
-        if rows != scan.before:
+        if rows != scan.before or scan.intended:
+            self._placer().sweep(scan.intended)
             self._save(rows, self._index.folders(), scan)
         return True
 
@@ -144,8 +145,10 @@ class Workplace:
             requests: Where a wanted file can be had.
         """
         work = _Work(plan=plan, scan=scan)
-        placer = Placer(root=self._root, trash=self._state / "trash", folders=self._index.folders())
+        placer = self._placer()
+        placer.sweep(scan.intended)
         try:
+            self._staging.tidy()
             if plan.fetch:
                 work.failed = fetch([(requests(wanted), wanted) for wanted in plan.fetch])
             self._announce(work, placer)
@@ -161,6 +164,9 @@ class Workplace:
         self._conclude(work, placer)
         self._staging.release([*work.done, *plan.keep])
         return work.report()
+
+    def _placer(self) -> Placer:
+        return Placer(root=self._root, trash=self._state / "trash", folders=self._index.folders())
 
     def _announce(self, work: "_Work", placer: Placer) -> None:
         """Say in the index what is about to be written: a kill must not make it the user's."""

@@ -76,3 +76,11 @@ def fault_proxy(hub: Hub) -> Iterator[Callable[..., FaultProxy]]:
             return stack.enter_context(FaultProxy(upstream_url, plan, host=host))
 
         yield start
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what tests have counted."""
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, []):
+            for name, value in report.user_properties:
+                terminalreporter.write_line(f"{report.nodeid}: {name}: {value}")

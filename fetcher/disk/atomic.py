@@ -5,18 +5,18 @@ Not in here: which bytes belong where.
 Promises (tests/disk/test_atomic.py):
   * a reader of `path` sees the old bytes or the new ones, whenever the writer is killed;
   * a failed write leaves the old file and no litter;
-  * two writers of one path never share a temporary file;
+  * two writers of one path never share a temporary file, and what a killed one left is removed;
   * a disk that is full, read-only or forbidden is a DiskError with path and fix (exit 11).
 """
 
 import contextlib
 import errno
 import os
-import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from fetcher.disk.writer import sweep, temporary_name
 from fetcher.errors import DiskError
 
 _ELSEWHERE = "free some space on the disk that holds this path"
@@ -59,12 +59,6 @@ def disk_errors(path: Path) -> Iterator[None]:
         raise DiskError(what, facts=[f"path: {path}"], fix=fix) from error
 
 
-def temporary_name(name: str) -> str:
-    """A name for the same folder that no other writer uses; hidden, and known as fetcher's."""
-    short = name.encode()[:100].decode(errors="ignore")
-    return f".{short}.fetcher-{os.getpid()}-{secrets.token_hex(4)}"
-
-
 def write_atomic(path: Path, data: bytes, *, mode: int | None = None) -> None:
     """Replace a file by one that holds `data`, durably, or leave it untouched.
 
@@ -77,6 +71,7 @@ def write_atomic(path: Path, data: bytes, *, mode: int | None = None) -> None:
         DiskError: See `disk_errors`.
     """
     path = Path(os.path.realpath(path))
+    sweep(path.parent)
     temporary = path.with_name(temporary_name(path.name))
     with disk_errors(path):
         if mode is None:

@@ -5,15 +5,13 @@
 A sync for each of 2,000 files costs five times what all else costs (performance.md, "Disk").
 The names are not made durable: after a power cut some may be missing, and are fetched again.
 
-Not in here: when to sync (transfer/run.py), larger objects (partial.py).
+Not in here: when to sync (transfer/run.py), larger objects (partial.py), what killed runs left (leftovers.py).
 
 Promises (tests/disk/test_batch.py):
   * a name appears only after the bytes behind it are durable;
-  * what a killed run left is removed by the next run;
   * a disk that fails costs the batch, never an object that has its name.
 """
 
-import contextlib
 import ctypes
 import os
 import secrets
@@ -23,6 +21,7 @@ from pathlib import Path
 from fetcher.core.digest import Sha256
 from fetcher.disk.atomic import disk_errors
 from fetcher.disk.claim import Claim
+from fetcher.disk.leftovers import empty
 from fetcher.disk.store import Store
 
 _TOGETHER_FROM = 16  # files; for fewer, a sync of each costs less than one of all that the file system holds
@@ -37,10 +36,10 @@ class Batch:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._folder = store.root / "partial" / f"batch-{secrets.token_hex(8)}"
-        claim = Claim.take(self._folder)
-        if claim is None:
-            raise ValueError(f"{self._folder} is not new")
+        claim = None
+        while claim is None:  # another run may take the folder for a dead one before we have claimed it
+            self._folder = store.root / "partial" / f"batch-{secrets.token_hex(8)}"
+            claim = Claim.take(self._folder)
         self._claim = claim
 
     def add(self, sha256: Sha256, data: bytes) -> None:
@@ -73,27 +72,8 @@ class Batch:
     def close(self) -> None:
         """Remove what has no name yet."""
         with disk_errors(self._folder):
-            _remove(self._folder, self._claim)
-
-
-def remove_dead(store: Store) -> None:
-    """Remove what killed runs have left of their batches.
-
-    Raises:
-        DiskError: It may not be removed.
-    """
-    for folder in (store.root / "partial").glob("batch-*"):
-        with disk_errors(folder), contextlib.suppress(FileNotFoundError):
-            claim = Claim.take(folder)
-            if claim is not None:
-                _remove(folder, claim)
-
-
-def _remove(folder: Path, claim: Claim) -> None:
-    for path in folder.iterdir():
-        if path.name not in ("claim", "owner"):
-            path.unlink(missing_ok=True)
-    claim.end()
+            empty(self._folder)
+            self._claim.end()
 
 
 def _make_durable(paths: Sequence[Path]) -> None:

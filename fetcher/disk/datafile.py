@@ -26,7 +26,7 @@ _WINDOW = 32 << 20  # bytes; one look of the gauge
 _BUSY = 0.4  # share of the time; a writer that is less busy is not what a download waits for
 _BETTER = 1.2  # times as fast; less is not worth a change
 _DIRECT = getattr(os, "O_DIRECT", 0)
-_REFUSED = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+_REFUSED = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOENT}  # or its name is gone
 _seeking = threading.Lock()  # for systems without pwrite and preadv (Windows)
 _sync_data = getattr(os, "fdatasync", os.fsync)
 

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from fetcher.disk.atomic import sync_descriptor
+from fetcher.disk.writer import sweep
 
 _BY_DESCRIPTOR = {os.open, os.mkdir, os.rename, os.unlink, os.link, os.stat, os.rmdir} <= os.supports_dir_fd
 _DIRECTORY = getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | os.O_RDONLY
@@ -108,6 +109,10 @@ class Folder:
         except OSError:
             return False
         return True
+
+    def sweep(self) -> None:
+        """Remove what writers have left here who are no more (writer.py)."""
+        sweep(self.path if self._descriptor is None or os.listdir not in os.supports_fd else self._descriptor)
 
     def flush(self) -> None:
         """Make the names in this directory durable (no-op where that cannot be asked for)."""

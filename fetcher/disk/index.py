@@ -6,7 +6,7 @@ again and those that are right are kept.
 
 Promises (tests/disk/test_index.py):
   * an index that cannot be read is set aside and begun anew;
-  * rows are written in one transaction a sync: all or none.
+  * rows are written in one transaction a sync: all or none, wherever it is killed.
 """
 
 import logging
@@ -142,8 +142,10 @@ class Index:
     def _read(self, query: str) -> list[tuple[object, ...]]:
         if not self._path.exists():
             return []
+        # What a run was killed in the middle of is undone by whoever opens the file next, if it may write.
+        mode = "rw" if os.path.exists(f"{self._path}-journal") else "ro"
         try:
-            with closing(sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True, timeout=10)) as db:
+            with closing(sqlite3.connect(f"{self._path.absolute().as_uri()}?mode={mode}", uri=True, timeout=10)) as db:
                 if db.execute("PRAGMA user_version").fetchone()[0] != _FORMAT:
                     return []
                 return db.execute(query).fetchall()

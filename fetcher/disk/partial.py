@@ -1,6 +1,6 @@
 """An object on its way: a preallocated file and the journal of what in it is durable.
 
-    partial/<name>/data        the object's size from the start
+    partial/<name>/data-<writer>    the object's size from the start; each writer has a file of its own
     partial/<name>/journal     a line a piece: `<start> <stop> <blake3> <check>`
     partial/<name>/claim, owner     see claim.py
 
@@ -22,7 +22,8 @@ Promises (tests/disk/test_partial.py):
   * nothing is published unless size and sha256 are right;
   * a byte that changed on disk between two runs costs its chunk, not the file;
   * a torn, foreign or missing journal costs bytes, never rightness;
-  * no byte is written or counted twice, whoever writes.
+  * no byte is written or counted twice, whoever writes;
+  * two writers, where claims are worth nothing, never write one file and never publish each other's.
 """
 
 import os
@@ -37,12 +38,14 @@ from typing import Self
 
 from fetcher.core.digest import Expected, Sha256
 from fetcher.core.download import Span
+from fetcher.disk.adopt import adopt, own_data
 from fetcher.disk.atomic import backdate, disk_errors
 from fetcher.disk.chunks import CHUNK, ChunkList, chunk_stop
-from fetcher.disk.claim import Claim
+from fetcher.disk.claim import Claim, holder_facts
 from fetcher.disk.datafile import DataFile, Gauge, page_buffer
 from fetcher.disk.hashing import HASHING, Hasher, Hashing, Whole
 from fetcher.disk.journal import Journal, Record, read_journal
+from fetcher.disk.writer import sweep
 from fetcher.errors import BusyError, InterruptedRun
 
 _PIECE = 1 << 20  # bytes; performance.md: page cache reads are fastest at 1 MiB
@@ -54,6 +57,10 @@ Keep = Callable[[Path, Sha256, ChunkList], object]
 def never() -> bool:
     """The answer of nobody who wants to stop."""
     return False
+
+
+class TakenOver(BusyError):
+    """Another fetcher took this one for dead and goes on in its place."""
 
 
 @dataclass(slots=True, eq=False)
@@ -96,7 +103,8 @@ class Partial:
         self._lock = threading.Lock()  # the segments
         self._journal_lock = threading.Lock()  # the journal and what makes it true
         self._front_lock = threading.Lock()  # the whole's hash
-        self._data = DataFile(folder / "data", gauge)
+        self._data_path = _adopted(folder, expected, is_sure=claim.is_sure)
+        self._data = DataFile(self._data_path, gauge)
         self._journal: Journal | None = None
         self._starts: list[int] = []  # of segments, sorted
         self._segments: dict[int, _Segment] = {}  # by start
@@ -124,7 +132,7 @@ class Partial:
         if claim is None:
             raise BusyError(
                 "Another fetcher is downloading the same file.",
-                facts=[f"partial: {folder}"],
+                facts=[*holder_facts(folder), f"partial: {folder}"],
                 fix="wait for it to end and run the command again",
             )
         with ExitStack() as undo:
@@ -305,13 +313,16 @@ class Partial:
         with disk_errors(self._folder):
             found = self._whole.proven()
             if self._claim is None or not self._claim.is_held():
-                raise BusyError(
-                    "Another fetcher has taken over this download.",
-                    facts=[f"partial: {self._folder}"],
-                    fix="run the command again",
-                )
-            self._publish_proven(found)
+                raise self._taken_over()
+            self._publish_here(found)
         return found
+
+    def _taken_over(self) -> TakenOver:
+        return TakenOver(
+            "Another fetcher has taken over this download.",
+            facts=[*holder_facts(self._folder), f"partial: {self._folder}"],
+            fix="run the command again",
+        )
 
     def discard(self) -> None:
         """Remove the partial and all of its bytes."""
@@ -494,22 +505,26 @@ class Partial:
 
     # the end
 
+    def _publish_here(self, sha256: Sha256) -> None:
+        try:
+            self._publish_proven(sha256)
+        except FileNotFoundError:  # whoever took over has removed our file's name
+            raise self._taken_over() from None
+
     def _publish_proven(self, sha256: Sha256) -> None:
         digests = tuple(self._segments[start].hasher.hexdigest() for start in self._starts)
         chunks = ChunkList(size=self.size, digests=digests)
         backdate(self._data.descriptor)
         os.fsync(self._data.descriptor)
         self._close_files()
-        data = self._folder / "data"
-        data.chmod(0o444)
-        self._keep(data, sha256, chunks)
+        self._data_path.chmod(0o444)
+        self._keep(self._data_path, sha256, chunks)
         self._remove_files()
 
     def _remove_files(self) -> None:
-        for name in ("data", "journal"):
-            (self._folder / name).unlink(missing_ok=True)
-        for left in self._folder.glob(".journal.fetcher-*"):  # of a run that was killed at its begin
-            left.unlink(missing_ok=True)
+        sweep(self._folder)
+        for path in (self._data_path, self._folder / "journal"):
+            path.unlink(missing_ok=True)
         if self._claim is not None:
             self._claim.end()
             self._claim = None
@@ -519,6 +534,15 @@ class Partial:
         if self._journal is not None:
             self._journal.close()
             self._journal = None
+
+
+def _adopted(folder: Path, expected: Expected, *, is_sure: bool) -> Path:
+    """The data file of this writer, with what the one before it left."""
+    own = own_data(folder)
+    records = read_journal(folder / "journal", expected.name, expected.size)
+    spans = [Span(start=record.start, stop=record.stop) for record in records]
+    adopt(folder, own, size=expected.size, spans=spans, is_sure=is_sure)
+    return own
 
 
 def _record_of(segment: _Segment) -> Record:

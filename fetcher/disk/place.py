@@ -7,7 +7,8 @@ Promises (tests/disk/test_place.py):
   * a final name holds the old file or the whole new one, at any instant;
   * a file that appeared or changed since the look is never replaced: BlockedError;
   * no symlink below the project is followed;
-  * what is moved aside keeps its bytes and its relative path in the trash.
+  * what is moved aside keeps its bytes and its relative path in the trash;
+  * what a killed run left beside a spot goes with the next run.
 """
 
 import contextlib
@@ -24,9 +25,10 @@ from pathlib import Path
 
 from fetcher.core.digest import Sha256
 from fetcher.core.plan import Leftover, Wanted
-from fetcher.disk.atomic import backdate, disk_errors, temporary_name
+from fetcher.disk.atomic import backdate, disk_errors
 from fetcher.disk.folder import Folder, walk_to
 from fetcher.disk.index import Row
+from fetcher.disk.writer import temporary_name
 from fetcher.errors import BlockedError, IntegrityError
 
 COPY_BELOW = 1 << 20  # bytes; an edit of a small file in place must not reach the store
@@ -58,6 +60,7 @@ class Placer:
         self._trash = trash
         self._stamp = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(3)}"
         self._touched: set[Path] = set()
+        self._swept: set[Path] = set()
         self.folders = set(folders)
 
     def place(self, wanted: Wanted, source: Path, known: Row | None) -> Row:
@@ -75,6 +78,7 @@ class Placer:
         """
         spot = self._spot(wanted.spot, str(wanted.path))
         with disk_errors(self._root / wanted.spot), self._folder(spot, wanted) as folder:
+            self._sweep(folder)
             looked_ns = time.time_ns()
             temporary = temporary_name(spot.name)
             try:
@@ -128,6 +132,17 @@ class Placer:
             self._touched.add(path.parent)
             self._remove_empty(leftover.spot.rpartition("/")[0])
         return True
+
+    def sweep(self, spots: Iterable[str]) -> None:
+        """Remove the temporary files that killed runs have left beside these spots."""
+        for parent in sorted({spot.rpartition("/")[0] for spot in spots}):
+            with contextlib.suppress(OSError), self._parent(f"{parent}/x" if parent else "x") as folder:
+                self._sweep(folder)
+
+    def _sweep(self, folder: Folder) -> None:
+        if folder.path not in self._swept:
+            self._swept.add(folder.path)
+            folder.sweep()
 
     def flush(self) -> None:
         """Make the names that were changed durable."""

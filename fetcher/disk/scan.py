@@ -39,6 +39,7 @@ class Scan:
         rows: The index as it is to be after the look; rows of files that went are gone.
         before: The index as it was.
         open_intents: Those of files that were not looked at; to be kept.
+        intended: Spots that killed runs were about to write, whether looked at or not.
         bad: Spots whose bytes are not the index's although size, time and inode are.
     """
 
@@ -46,6 +47,7 @@ class Scan:
     rows: dict[str, Row]
     before: dict[str, Row]
     open_intents: tuple[Intent, ...]
+    intended: tuple[str, ...]
     bad: tuple[str, ...]
 
 
@@ -124,6 +126,7 @@ class Scanner:
             rows=rows,
             before=dict(self._rows),
             open_intents=tuple(intent for spot, intent in self._intents.items() if spot not in judged),
+            intended=tuple(self._intents),
             bad=tuple(spot for spot, found in seen.items() if found.row and found.row.damaged),
         )
 

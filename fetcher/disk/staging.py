@@ -14,6 +14,7 @@ from pathlib import Path
 
 from fetcher.core.digest import Sha256
 from fetcher.core.plan import Wanted
+from fetcher.disk.leftovers import remove_leftovers
 from fetcher.disk.store import Store
 
 
@@ -66,6 +67,15 @@ class Staging:
                 damaged = True
             proven.add(item.sha256)
         return damaged
+
+    def tidy(self) -> None:
+        """Remove what killed runs left in the stores that are in use.
+
+        Raises:
+            DiskError: It may not be removed.
+        """
+        for store in self._stores.values():
+            remove_leftovers(store)
 
     def release(self, placed: Iterable[Wanted]) -> None:
         """Drop what staging stores still hold of files that are placed."""

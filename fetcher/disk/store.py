@@ -21,6 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fetcher.core.digest import Expected, GitBlob, Sha256
+from fetcher.disk.adopt import data_room
 from fetcher.disk.atomic import disk_errors, make_folder, rename_durably, write_atomic
 from fetcher.disk.chunks import ChunkList
 from fetcher.disk.datafile import Gauge
@@ -135,12 +136,7 @@ class Store:
 
     def partial_room(self, name: Sha256) -> int:
         """Bytes of disk that a partial takes already (it is preallocated)."""
-        try:
-            found = (self.partial_folder(name) / "data").stat()
-        except (FileNotFoundError, NotADirectoryError):
-            return 0
-        blocks: int = getattr(found, "st_blocks", 0)  # of 512 bytes, POSIX stat
-        return min(blocks * 512, found.st_size)
+        return data_room(self.partial_folder(name))
 
     def free_bytes(self) -> int:
         """Bytes that this user may still write to the store's file system."""

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fetcher.core.digest import Sha256
-from fetcher.disk.batch import Batch, remove_dead
+from fetcher.disk.batch import Batch
+from fetcher.disk.leftovers import remove_leftovers
 from fetcher.disk.store import SMALL_BELOW
 from fetcher.errors import DiskError
 from fetcher.transfer.jobs import Job
@@ -44,7 +45,7 @@ class Batches:
         self._lock = threading.Lock()
         self._waiting: dict[Path, _Waiting] = {}
         for store in {str(job.store.root): job.store for job in jobs}.values():
-            remove_dead(store)
+            remove_leftovers(store)
 
     def keep(self, job: Job) -> Callable[[Sha256, bytes], object]:
         """How the bytes of a small file are kept."""

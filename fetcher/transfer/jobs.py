@@ -63,6 +63,7 @@ class TransferSettings:
         idle_timeout_s: Seconds without a byte after which a reply is given up.
         low_speed_bytes_s: Least speed, measured over `low_speed_time_s`; 0 allows any.
         claim_wait_s: Seconds to wait for another fetcher that makes no progress.
+        claim_wait_most_s: Seconds to wait for another fetcher in all; None for no limit.
         cores: Processors; decides who hashes.
         keep_going: Whether the other files go on when one fails.
         hashing: What hashes; only measurements hand in something else.
@@ -79,6 +80,7 @@ class TransferSettings:
     low_speed_bytes_s: int = 256
     low_speed_time_s: float = 60.0
     claim_wait_s: float = 120.0
+    claim_wait_most_s: float | None = None
     cores: int = field(default_factory=lambda: os.cpu_count() or 1)
     keep_going: bool = True
     retry: RetrySchedule = field(default_factory=RetrySchedule)

@@ -20,7 +20,7 @@ from fetcher.core.pace import Pace
 from fetcher.disk.behind import BehindSink
 from fetcher.disk.claim import last_write
 from fetcher.disk.hashing import Whole
-from fetcher.disk.partial import Partial
+from fetcher.disk.partial import Partial, TakenOver
 from fetcher.disk.sink import InlineSink, MemorySink, Sink
 from fetcher.disk.store import SMALL_BELOW
 from fetcher.errors import BusyError, FetcherError, IntegrityError, InterruptedRun, SourceError
@@ -354,6 +354,13 @@ class Run:
 
     def _fetch(self, job: Job, slot: _Slot) -> Sha256:
         """Bring an object into its store; returns its sha256."""
+        while True:
+            try:
+                return self._fetch_once(job, slot)
+            except TakenOver:
+                continue  # to wait for whoever took over, or to go on after that one
+
+    def _fetch_once(self, job: Job, slot: _Slot) -> Sha256:
         request, store = job.request, job.store
         if request.sha256 is not None and job.is_here():
             return request.sha256
@@ -396,6 +403,8 @@ class Run:
         """Claim the partial, waiting for another fetcher as long as that one makes progress."""
         request, store = job.request, job.store
         latest, since = 0.0, self.clock()
+        most_s = self.settings.claim_wait_most_s
+        end = None if most_s is None else since + most_s
         while True:
             self.check_stop()
             if request.sha256 is not None and job.is_here():
@@ -403,6 +412,8 @@ class Run:
             try:
                 return store.partial(request.expected, stop=self._is_over, hashing=self.settings.hashing)
             except BusyError:
+                if end is not None and self.clock() >= end:
+                    raise
                 written = last_write(store.partial_folder(request.name))
                 if written != latest:
                     latest, since = written, self.clock()

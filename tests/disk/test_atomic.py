@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from fetcher.disk.atomic import disk_errors, make_folder, temporary_name, write_atomic
+from fetcher.disk.atomic import disk_errors, make_folder, write_atomic
+from fetcher.disk.writer import temporary_name
 from fetcher.errors import DiskError
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from fetcher.core.digest import Sha256
-from fetcher.disk.batch import Batch, remove_dead
+from fetcher.disk.batch import Batch
+from fetcher.disk.leftovers import remove_leftovers
 from fetcher.disk.store import Store
 from fetcher.errors import DiskError
 
@@ -62,7 +63,7 @@ def test_a_killed_batch_is_removed_by_the_next_run_a_living_one_is_not(store: St
     assert done.returncode == -signal.SIGKILL
     living = Batch(store)
     assert len(os.listdir(store.root / "partial")) == 2
-    remove_dead(store)
+    remove_leftovers(store)
     assert len(os.listdir(store.root / "partial")) == 1
     living.close()
 

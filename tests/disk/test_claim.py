@@ -1,6 +1,8 @@
 """Claims among threads, processes and machines."""
 
+import dataclasses
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,7 +15,9 @@ import pytest
 from filelock import BaseFileLock, SoftFileLock
 
 from fetcher.disk.claim import Claim, claim
+from fetcher.disk.writer import Writer
 from fetcher.errors import BusyError
+from tests.disk.writers import GONE, LEASE_ELSEWHERE
 
 HOLD = (
     "import pathlib, sys, time\n"
@@ -93,7 +97,7 @@ def test_another_process_is_respected_and_a_killed_one_followed_at_once(tmp_path
 
 
 @pytest.mark.parametrize("lock_type", [deaf, none], ids=["locks do nothing", "no locks"])
-def test_the_mark_keeps_a_second_writer_out_where_locks_do_not(tmp_path: Path, lock_type: object) -> None:
+def test_the_lease_keeps_a_second_writer_out_where_locks_do_not(tmp_path: Path, lock_type: object) -> None:
     """Some NFS: every lock is given, or none can be had; two writers on one file would corrupt it."""
     folder = tmp_path / "p"
     first = Claim.take(folder, lock_type=lock_type)  # type: ignore[arg-type]
@@ -116,38 +120,108 @@ def test_a_living_process_is_believed_where_locks_do_nothing(tmp_path: Path) -> 
     taken.release()
 
 
-def test_a_holder_on_another_machine_is_believed_while_it_writes(tmp_path: Path) -> None:
-    """A store on NFS without working locks; a mark that is silent for a minute is of a dead one."""
+def test_a_holder_on_another_machine_is_believed_while_its_heart_beats(tmp_path: Path) -> None:
+    """A store on NFS without working locks; a lease that nobody touched for a minute is of a dead one, perhaps."""
     folder = tmp_path / "p"
     folder.mkdir()
     owner = folder / "owner"
-    owner.write_text("elsewhere 1 abcd\n")
+    owner.write_text(LEASE_ELSEWHERE)
+    recent = time.time() - 55
+    os.utime(owner, (recent, recent))
     assert Claim.take(folder) is None
-    old = time.time() - 61
+    old = time.time() - 65
     os.utime(owner, (old, old))
     taken = Claim.take(folder)
     assert taken is not None
+    assert not taken.is_sure
+    taken.release()
+    again = Claim.take(folder)
+    assert again is not None
+    assert again.is_sure
+    again.release()
+
+
+def test_a_silent_process_of_this_machine_is_believed_as_long_as_it_runs(tmp_path: Path) -> None:
+    """A laptop that slept; here the process itself can be asked for."""
+    folder = tmp_path / "p"
+    child = holder(folder)
+    os.utime(folder / "owner", (1, 1))
+    assert Claim.take(folder, lock_type=deaf) is None
+    end(child)
+
+
+def test_a_process_that_got_the_number_of_a_dead_holder_is_not_the_holder(tmp_path: Path) -> None:
+    """Process numbers come round; in containers after a restart at once."""
+    me = Writer.me()
+    former = dataclasses.replace(me, pid=os.getppid(), started=me.started + 1)
+    (tmp_path / "owner").write_text(f"{socket.gethostname()} {former} abcd 1700000000\n")
+    taken = Claim.take(tmp_path)
+    assert taken is not None
+    taken.release()
+
+
+def test_the_heart_beats_while_a_claim_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A download of hours must not look dead from another machine."""
+    monkeypatch.setattr("fetcher.disk.claim._BEAT_S", 0.05)
+    taken = Claim.take(tmp_path)
+    assert taken is not None
+    os.utime(tmp_path / "owner", (1, 1))
+    end_s = time.monotonic() + 10
+    while (tmp_path / "owner").stat().st_mtime < 2 and time.monotonic() < end_s:
+        time.sleep(0.02)
+    assert time.time() - (tmp_path / "owner").stat().st_mtime < 60
     taken.release()
 
 
 @pytest.mark.parametrize(
     "text",
-    [f"{socket.gethostname()} {os.getpid()} former\n", "", "garbage", "\x00"],
-    ids=["former life", "empty", "garbage", "zero"],
+    [
+        f"{socket.gethostname()} {Writer.me()} former 1700000000\n",
+        f"{socket.gethostname()} {GONE} abcd 1700000000\n",
+        "",
+        "garbage",
+        "\x00",
+    ],
+    ids=["former life", "gone", "empty", "garbage", "zero"],
 )
-def test_a_mark_of_a_former_life_or_a_torn_one_is_no_holder(tmp_path: Path, text: str) -> None:
+def test_a_lease_of_a_former_life_or_a_torn_one_is_no_holder(tmp_path: Path, text: str) -> None:
     """In a container the next life has the same name and often the same process number."""
     (tmp_path / "owner").write_text(text)
     taken = Claim.take(tmp_path)
     assert taken is not None
+    assert taken.is_sure
     taken.release()
+
+
+def test_of_many_that_see_a_dead_holder_one_follows(tmp_path: Path) -> None:
+    """Whoever is slow must not put the new holder aside in place of the dead one."""
+    for _ in range(20):
+        (tmp_path / "owner").write_text(f"here {GONE} abcd 1700000000\n")
+        begin = threading.Barrier(6)
+        taken: list[Claim | None] = []
+
+        def take(begin: threading.Barrier = begin, taken: list[Claim | None] = taken) -> None:
+            begin.wait()
+            taken.append(Claim.take(tmp_path, lock_type=deaf))
+
+        threads = [threading.Thread(target=take) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        held = [found for found in taken if found is not None and found.is_held()]
+        assert len(held) <= 1
+        for found in taken:
+            if found is not None:
+                found.release()
+        assert [name for name in os.listdir(tmp_path) if name != "claim"] == []
 
 
 def test_a_claim_that_was_taken_over_knows_it(tmp_path: Path) -> None:
     """So that a holder who slept for an hour does not publish what two have written."""
     taken = Claim.take(tmp_path)
     assert taken is not None
-    (tmp_path / "owner").write_text("elsewhere 1 abcd\n")
+    (tmp_path / "owner").write_text(LEASE_ELSEWHERE)
     assert not taken.is_held()
     taken.release()
     assert (tmp_path / "owner").exists()
@@ -178,8 +252,10 @@ def test_waiting_for_a_claim_ends_in_exit_10_with_who_and_where(tmp_path: Path) 
         thread.start()
         thread.join()
     assert caught[0].exit_code == 10
-    assert str(caught[0]) == (
+    message = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ", "TIME", str(caught[0]))
+    assert message == (
         "Another fetcher is at work on the project demo.\n"
+        f"  holder: process {os.getpid()} on {socket.gethostname()} since TIME\n"
         f"  claim: {path}\n"
         "  waited: 0.2 s\n"
         "  fix: wait for it to end and run the command again"

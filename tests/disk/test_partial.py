@@ -3,10 +3,13 @@
 import hashlib
 import os
 import random
+import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +22,7 @@ from fetcher.disk.chunks import CHUNK, ChunkList
 from fetcher.disk.partial import Partial
 from fetcher.disk.store import Store
 from fetcher.errors import BusyError, IntegrityError, InterruptedRun
+from tests.disk.writers import GONE, LEASE_ELSEWHERE
 
 MIB = 1 << 20
 DATA = random.Random(7).randbytes(3 * CHUNK + 5 * MIB + 321)
@@ -43,7 +47,7 @@ def put(partial: Partial, start: int, stop: int, data: bytes = DATA, *, piece: i
 
 
 def data_file(store: Store) -> Path:
-    return store.partial_folder(SHA) / "data"
+    return next(store.partial_folder(SHA).glob("data-*"))
 
 
 def journal(store: Store) -> Path:
@@ -218,8 +222,10 @@ def test_two_never_write_one_partial(store: Store) -> None:
     """The whole message."""
     with opened(store), pytest.raises(BusyError) as caught:
         opened(store)
-    assert str(caught.value) == (
+    message = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ", "TIME", str(caught.value))
+    assert message == (
         "Another fetcher is downloading the same file.\n"
+        f"  holder: process {os.getpid()} on {socket.gethostname()} since TIME\n"
         f"  partial: {store.partial_folder(SHA)}\n"
         "  fix: wait for it to end and run the command again"
     )
@@ -229,10 +235,32 @@ def test_a_partial_that_was_taken_over_is_not_published(store: Store) -> None:
     """On a file system without locks another machine may have begun to write the same file."""
     with opened(store) as partial:
         put(partial, 0, len(DATA))
-        (store.partial_folder(SHA) / "owner").write_text("elsewhere 1 abcd\n")
+        (store.partial_folder(SHA) / "owner").write_text(LEASE_ELSEWHERE)
         with pytest.raises(BusyError, match="has taken over"):
             partial.publish()
     assert not store.has(SHA, len(DATA))
+
+
+def test_two_writers_where_claims_are_worth_nothing_never_share_a_file(store: Store) -> None:
+    """A holder elsewhere sleeps for two minutes, is followed, and wakes up: both end right, whoever is first."""
+    sleeper = opened(store)
+    put(sleeper, 0, CHUNK + MIB)
+    sleeper.save()
+    owner = store.partial_folder(SHA) / "owner"
+    owner.write_text(LEASE_ELSEWHERE)
+    old = time.time() - 120
+    os.utime(owner, (old, old))
+    sleeper._claim._lock.release()  # type: ignore[union-attr]
+    follower = opened(store)
+    assert follower.have == CHUNK + MIB
+    sleeper.write(0, memoryview(bytes(3 * CHUNK)))  # wrong bytes, as from a source that lies
+    put(follower, CHUNK + MIB, len(DATA))
+    with pytest.raises(BusyError, match="has taken over"):
+        sleeper._publish_here(SHA)
+    follower.publish()
+    assert store.prove(SHA)
+    sleeper.close()
+    assert os.listdir(store.root / "partial") == []
 
 
 def test_a_stop_ends_the_proof_of_a_large_partial(store: Store) -> None:
@@ -257,7 +285,7 @@ def test_discarding_removes_everything(store: Store) -> None:
 def test_what_a_killed_run_left_beside_the_journal_is_removed_too(store: Store) -> None:
     """A folder that is never empty is never removed, and a store fills up with them."""
     with opened(store) as partial:
-        (store.partial_folder(SHA) / ".journal.fetcher-1-abcd").write_text("half a jour")
+        (store.partial_folder(SHA) / f".journal.fetcher-{GONE}-01234567").write_text("half a jour")
         put(partial, 0, len(DATA))
         partial.publish()
     assert os.listdir(store.root / "partial") == []
