@@ -52,9 +52,7 @@ def main() -> None:
 
 
 def _round(endpoint: str, data: DataSet, threads: int) -> Round:
-    source = ModelScopeSource(
-        endpoint=endpoint, client=HttpClient(), token=None, token_variable="-", retry=RetrySchedule()
-    )
+    source = ModelScopeSource(endpoint=endpoint, client=HttpClient(), token=None, login="-", retry=RetrySchedule())
     ref = SourceRef.parse(f"modelscope:{hub.repository(data)}")
     commit = Commit(hub.commit_of(data))
     addresses = [

@@ -18,7 +18,7 @@ from fetcher.core.choice import EVERYTHING, Choice, targets_of, unknown_models
 from fetcher.core.interfaces import Events, NoEvents
 from fetcher.core.lock import Lock, Staleness, staleness
 from fetcher.core.lockdiff import ModelChange, compare_locks
-from fetcher.core.manifest import Layout, Manifest
+from fetcher.core.manifest import Endpoint, Layout, Manifest
 from fetcher.core.plan import Plan
 from fetcher.disk.atomic import write_atomic
 from fetcher.disk.ready import index_name
@@ -29,7 +29,7 @@ from fetcher.formats.lock_toml import LockText, read_lock, write_lock
 from fetcher.formats.manifest_toml import read_layout, read_manifest
 from fetcher.prepare import Pair, prepare_fresh
 from fetcher.resolve import KEEP_PINS, Upgrade, resolve
-from fetcher.road import Guard, Road, Wishes, catalog_of, transfer_settings
+from fetcher.road import Guard, Road, Wishes, catalog_of, rooted, transfer_settings
 from fetcher.settings import Settings
 from fetcher.survey import Survey, Surveyor
 from fetcher.sync import Report, Workplace
@@ -139,6 +139,11 @@ class Project:
             self.events.note(f"{mistakes.what} The lock is used as it is; `fetcher lock` will need {name} mended.")
             return layout
 
+    @property
+    def endpoints(self) -> dict[str, Endpoint]:
+        """`[sources]`, with paths that do not depend on the current folder."""
+        return rooted(self.manifest.sources, self.root)
+
     def lock_text(self) -> LockText | None:
         """models.lock as it is now; None if there is none."""
         if not self.lock_path.exists():
@@ -191,7 +196,7 @@ class Project:
         """Ask the sources what the manifest means now.  Writes nothing."""
         known = self.lock_text()
         before = known.lock if known else Lock()
-        with closing(catalog_of(self.settings, self.manifest.sources)) as catalog:
+        with closing(catalog_of(self.settings, self.endpoints)) as catalog:
             after = resolve(self.manifest, before, catalog, hasher=self._hasher(), upgrade=upgrade, events=self.events)
         self._road().surveyor.everything(after)  # refuses two models with one spot
         text = write_lock(after, known)

@@ -128,7 +128,7 @@ class Road:
         by_digest: dict[Sha256, list[tuple[Wanted, LockedModel]]] = {}
         for home in survey.homes:
             by_digest.setdefault(home[0].sha256, []).append(home)
-        with closing(catalog_of(self.settings, self.layout.sources)) as catalog:
+        with closing(catalog_of(self.settings, rooted(self.layout.sources, self.root))) as catalog:
 
             def request(wanted: Wanted) -> FetchRequest:
                 homes = sorted(by_digest[wanted.sha256], key=lambda home: home[0] is not wanted)
@@ -185,6 +185,14 @@ class Road:
             yield
 
 
+def rooted(endpoints: Mapping[str, Endpoint], root: Path) -> dict[str, Endpoint]:
+    """`[sources]` of the manifest in a folder, with paths that do not depend on the current one."""
+    return {
+        name: replace(each, ca_file=str(root / each.ca_file)) if each.ca_file else each
+        for name, each in endpoints.items()
+    }
+
+
 def catalog_of(settings: Settings, endpoints: Mapping[str, Endpoint]) -> Catalog:
     """The sources that settings and `[sources]` of a manifest make."""
     return Catalog(
@@ -194,6 +202,7 @@ def catalog_of(settings: Settings, endpoints: Mapping[str, Endpoint]) -> Catalog
         stored=TokenStore(settings.logins),
         idle_timeout_s=settings.idle_timeout_s,
         retry=RetrySchedule(attempts=settings.retries),
+        may_go_private=settings.private_redirects,
     )
 
 

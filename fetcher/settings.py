@@ -45,6 +45,7 @@ class Settings:
         idle_timeout_s: Seconds without a byte after which a connection is given up.
         retries: Tries in a row that may fail before a source is given up.
         limit_rate: Bytes per second over all connections; None is no limit.
+        private_redirects: Whether public hubs may redirect to private addresses.
     """
 
     store: Path
@@ -58,6 +59,7 @@ class Settings:
     idle_timeout_s: float = _IDLE_S
     retries: int = _RETRIES
     limit_rate: int | None = None
+    private_redirects: bool = False
 
     @classmethod
     def of(cls, environment: Mapping[str, str], flags: Flags = Flags()) -> "Settings":
@@ -79,6 +81,7 @@ class Settings:
             idle_timeout_s=_read(environment, "FETCHER_IDLE_TIMEOUT", _seconds, _IDLE_S),
             retries=_read(environment, "FETCHER_RETRIES", _count, _RETRIES),
             limit_rate=_limit_rate(environment, flags),
+            private_redirects=_read(environment, "FETCHER_PRIVATE_REDIRECTS", _allowed, default=False),
         )
 
 
@@ -114,6 +117,12 @@ def _count(text: str) -> int:
     if not (text.isascii() and text.isdigit()) or int(text) < 1:
         raise ValueError(f"expected a whole number above 0, got {text[:40]!r}")
     return int(text)
+
+
+def _allowed(text: str) -> bool:
+    if text not in ("allow", "refuse"):
+        raise ValueError(f"expected `allow` or `refuse`, got {text[:40]!r}")
+    return text == "allow"
 
 
 def _seconds(text: str) -> float:

@@ -163,7 +163,7 @@ def settings_and_sources(common: Common) -> tuple[Settings, Mapping[str, Endpoin
         if common.manifest:
             raise
         return Settings.of(os.environ), {}
-    return project.settings, project.manifest.sources
+    return project.settings, project.endpoints
 
 
 class Notes(NoEvents):

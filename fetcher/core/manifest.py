@@ -141,6 +141,7 @@ class Endpoint:
         endpoint: Base URL without a trailing slash.
         mirrors: Base URLs that serve the same bytes.
         token_env: Name of the variable that holds the token.
+        ca_file: Certificates that this source trusts besides; relative to the manifest.
     """
 
     name: str
@@ -148,6 +149,7 @@ class Endpoint:
     endpoint: str
     mirrors: tuple[str, ...] = ()
     token_env: str | None = None
+    ca_file: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

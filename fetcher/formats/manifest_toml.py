@@ -65,6 +65,16 @@ VERSION = 1
 SCHEMA_LINE = "#:schema ./schemas/models.schema.json"
 
 
+def _ca_file(text: str) -> str:
+    if not text or text.startswith("~") or _CONTROL.search(text):
+        raise refusal(
+            "is not the path of a file",
+            expected="a file of certificates in PEM form, relative to models.toml or with an absolute path",
+            fix="correct the path",
+        )
+    return text
+
+
 def _version(number: int) -> int:
     if number != VERSION:
         raise refusal(
@@ -186,10 +196,23 @@ class SourceTable(_Table):
         json_schema_extra={"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
     )
 
+    ca_file: Annotated[str, AfterValidator(_ca_file)] | None = Field(
+        default=None,
+        alias="ca-file",
+        description="Certificates (PEM) that this source trusts besides those of the system; relative to models.toml.",
+        examples=["certificates/corp-ca.pem"],
+        json_schema_extra={"pattern": r"^[^\u0000-\u001f\u007f~][^\u0000-\u001f\u007f]*$"},
+    )
+
     def to_core(self, name: str) -> Endpoint:
         """As a core value."""
         return Endpoint(
-            name=name, kind=self.kind, endpoint=self.endpoint, mirrors=tuple(self.mirrors), token_env=self.token_env
+            name=name,
+            kind=self.kind,
+            endpoint=self.endpoint,
+            mirrors=tuple(self.mirrors),
+            token_env=self.token_env,
+            ca_file=self.ca_file,
         )
 
 

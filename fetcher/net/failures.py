@@ -39,7 +39,17 @@ def untrusted(host: str, reason: str) -> SourceError:
     return SourceError(
         f"{host} cannot prove who it is: its TLS certificate was refused.",
         facts=[f"reason: {reason}"],
-        fix="set SSL_CERT_FILE to the certificates of your organisation, or correct the endpoint",
+        fix="correct the endpoint; or, if your organisation signs it, add its CA to the system's trust store, "
+        "or name the CA's file by SSL_CERT_FILE or by `ca-file` in [sources.NAME]",
+    )
+
+
+def leads_inside(host: str, *, path: str, there: str) -> SourceError:
+    """A public host redirects to a private address."""
+    return SourceError(
+        f"{host} redirects into a private network.",
+        facts=[f"path: {path}", f"leads to: {there}"],
+        fix="do not use this source; or set FETCHER_PRIVATE_REDIRECTS=allow if it is meant to be so",
     )
 
 

@@ -34,8 +34,10 @@ from fetcher.net.exchange import RAW_FROM, Exchange, LaneExchange, LibraryExchan
 from fetcher.net.heads import body_length, content_length, content_range, media_type, rate_limit_s, retry_after_s
 from fetcher.net.lane import REDIRECTS, Lane
 from fetcher.net.parking import ParkingLot
+from fetcher.net.private import Neighbours
 from fetcher.net.redact import host_of, origin_of, path_of, redact
 from fetcher.net.transport import Clients, Transport, mounts, once
+from fetcher.net.trust import tls_context
 
 MAX_REPLY = 64 << 20  # bytes of a reply that is read whole; 100,000 entries of a listing take 40 MiB
 _MAX_REFUSAL = 64 << 10  # bytes read of an error's text
@@ -102,11 +104,6 @@ Explain = Callable[[Reply], FetcherError | None]
 _Way = TypeVar("_Way", bound=Exchange)
 
 
-def tls_context() -> ssl.SSLContext:
-    """Trusted certificates: SSL_CERT_FILE or SSL_CERT_DIR, else those of certifi.  Takes 45 ms."""
-    return httpx.create_ssl_context()
-
-
 def user_agent() -> str:
     """Who is asking."""
     try:
@@ -121,6 +118,7 @@ class HttpClient:
     Args:
         idle_timeout_s: Seconds without a byte after which a reply is given up.
         tls: Makes or gives the TLS context; called once, at the first https URL.
+        may_go_private: Whether redirects may lead from public hosts to private ones.
         wall_clock: Seconds since the epoch, for Retry-After dates.
     """
 
@@ -128,9 +126,11 @@ class HttpClient:
         self,
         *,
         idle_timeout_s: float = 60.0,
-        tls: Callable[[], ssl.SSLContext] = tls_context,
+        tls: Callable[[], ssl.SSLContext] = lambda: tls_context({}),
+        may_go_private: bool = False,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
+        self._neighbours = Neighbours(may_go=may_go_private)
         self._idle_timeout_s = idle_timeout_s
         self._tls = once(tls)
         self._wall_clock = wall_clock
@@ -239,7 +239,9 @@ class HttpClient:
                 return exchange
             try:
                 _drain(exchange)
-                seen.append(_next_hop(here, exchange.headers.get("location"), seen))
+                there = _next_hop(here, exchange.headers.get("location"), seen)
+                self._neighbours.require_public(url, here, there)
+                seen.append(there)
             finally:
                 exchange.release()
 

@@ -20,6 +20,7 @@ from urllib.request import getproxies
 import httpcore
 import httpx
 
+from fetcher.core.secrets import SECRETS
 from fetcher.net.parking import IDLE_S, ParkingBackend, ParkingLot, Route
 
 _ERRORS: Mapping[type[Exception], type[httpx.TransportError]] = {
@@ -210,6 +211,8 @@ def _pattern(name: str) -> str:
 
 def _proxy(url: str, tls: Callable[[], ssl.SSLContext]) -> httpcore.Proxy:
     read = httpx.Proxy(url)
+    if read.raw_auth:
+        SECRETS.add(read.raw_auth[1].decode("utf-8", "replace"))
     return httpcore.Proxy(
         url=httpcore.URL(
             scheme=read.url.raw_scheme, host=read.url.raw_host, port=read.url.port, target=read.url.raw_path

@@ -28,6 +28,8 @@ from fetcher.net.redact import origin_of, origin_text
 from fetcher.sources.huggingface import environment as huggingface
 
 if TYPE_CHECKING:
+    import ssl
+
     from fetcher.net.http import HttpClient
 
 MODELSCOPE_ENDPOINT = "https://modelscope.cn"
@@ -65,6 +67,7 @@ class Catalog:
         stored: The tokens of `fetcher login`.
         idle_timeout_s: Seconds without a byte after which a reply is given up.
         retry: When to ask again for a listing.
+        may_go_private: Whether public hubs may redirect to private addresses.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class Catalog:
         stored: StoredTokens | None = None,
         idle_timeout_s: float = 60.0,
         retry: RetrySchedule | None = None,
+        may_go_private: bool = False,
     ) -> None:
         self._endpoints = endpoints
         self._environment = environment
@@ -84,7 +88,8 @@ class Catalog:
         self._retry = retry or RetrySchedule()
         self._home = home
         self._login_note = _login_note(environment, home)
-        self._make_client: Callable[[], HttpClient] | None = None
+        self._may_go_private = may_go_private
+        self._tls: dict[str | None, Callable[[], ssl.SSLContext]] = {}  # by ca-file
         self._lock = threading.Lock()
         self._sources: dict[str, tuple[Source, ...]] = {}
         self._routes: dict[str, tuple[Source, ...]] = {}
@@ -193,7 +198,7 @@ class Catalog:
         return tuple(
             make(
                 endpoint=url,
-                client=self._client(),
+                client=self._client(endpoint),
                 token=token if origin_of(url) == own else self._stored.token_for(url),
                 login=self._login(endpoint, url),
                 retry=self._retry,
@@ -209,15 +214,20 @@ class Catalog:
         variable = self.variable(endpoint)
         return f"run `fetcher login {endpoint.name}`" + (f" or set {variable}" if variable else "")
 
-    def _client(self) -> "HttpClient":
-        """Connections of their own for each source; one TLS context for all."""
-        if self._make_client is None:
-            from fetcher.net.http import HttpClient, tls_context
-            from fetcher.net.transport import once
+    def _client(self, endpoint: Endpoint) -> "HttpClient":
+        """Connections of their own for each source; one TLS context for all that trust the same."""
+        from fetcher.net.http import HttpClient
+        from fetcher.net.transport import once
+        from fetcher.net.trust import tls_context
 
-            tls = once(tls_context)
-            self._make_client = lambda: HttpClient(idle_timeout_s=self._idle_timeout_s, tls=tls)
-        return self._make_client()
+        ca_file = endpoint.ca_file
+        if ca_file not in self._tls:
+            self._tls[ca_file] = once(lambda: tls_context(self._environment, ca_file=ca_file, source=endpoint.name))
+        return HttpClient(
+            idle_timeout_s=self._idle_timeout_s,
+            tls=self._tls[ca_file],
+            may_go_private=self._may_go_private,
+        )
 
     def _endpoint(self, ref: SourceRef) -> Endpoint:
         if ref.scheme in BUILT_IN_SCHEMES and ref.scheme not in _KINDS:

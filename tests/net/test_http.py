@@ -361,7 +361,8 @@ def test_a_certificate_that_nobody_trusts_is_not_tried_again(wire: Callable[...,
     assert str(error) == (
         f"{server.host} cannot prove who it is: its TLS certificate was refused.\n"
         "  reason: self-signed certificate\n"
-        "  fix: set SSL_CERT_FILE to the certificates of your organisation, or correct the endpoint"
+        "  fix: correct the endpoint; or, if your organisation signs it, add its CA to the system's trust store, "
+        "or name the CA's file by SSL_CERT_FILE or by `ca-file` in [sources.NAME]"
     )
     assert isinstance(error, SourceError)
     assert not error.transient
