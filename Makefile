@@ -70,6 +70,13 @@ $(VENV)/.bench: $(VENV)/.dev
 bench: $(VENV)/.bench ## Measure beside other downloaders; BENCH='--quick' for a look, '--help' for more
 	@$(BIN)/python -m benchmarks $(BENCH)
 
+$(VENV)/.fuzz: $(VENV)/.dev
+	$(BIN)/python -m pip install -q -e '.[fuzz]'
+	@touch $@
+
+fuzz: $(VENV)/.fuzz  ## Search for crashes with atheris, FUZZ seconds a target (default 60)
+	$(BIN)/python -m tests.fuzz $(or $(FUZZ),60)
+
 schemas: $(VENV)/.run ## Write schemas/ anew from the types
 	$(BIN)/fetcher schema models > schemas/models.schema.json
 	$(BIN)/fetcher schema lock > schemas/lock.schema.json

@@ -33,7 +33,7 @@ from fetcher.net.body import Feed, HttpBody
 from fetcher.net.exchange import RAW_FROM, Exchange, LaneExchange, LibraryExchange, translated
 from fetcher.net.heads import body_length, content_length, content_range, media_type, rate_limit_s, retry_after_s
 from fetcher.net.lane import REDIRECTS, Lane
-from fetcher.net.parking import ParkingLot
+from fetcher.net.parking import HEAD_S, ParkingLot
 from fetcher.net.private import Neighbours
 from fetcher.net.redact import host_of, origin_of, path_of, redact
 from fetcher.net.transport import Clients, Transport, mounts, once
@@ -119,6 +119,7 @@ class HttpClient:
         idle_timeout_s: Seconds without a byte after which a reply is given up.
         tls: Makes or gives the TLS context; called once, at the first https URL.
         may_go_private: Whether redirects may lead from public hosts to private ones.
+        head_s: Seconds for a reply's head, however it drips.
         wall_clock: Seconds since the epoch, for Retry-After dates.
     """
 
@@ -128,8 +129,10 @@ class HttpClient:
         idle_timeout_s: float = 60.0,
         tls: Callable[[], ssl.SSLContext] = lambda: tls_context({}),
         may_go_private: bool = False,
+        head_s: float = HEAD_S,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
+        self._head_s = head_s
         self._neighbours = Neighbours(may_go=may_go_private)
         self._idle_timeout_s = idle_timeout_s
         self._tls = once(tls)
@@ -209,7 +212,7 @@ class HttpClient:
 
     def _client(self) -> httpx.Client:
         try:
-            routes = mounts(lot=self._lot, tls=self._tls)
+            routes = mounts(lot=self._lot, tls=self._tls, head_s=self._head_s)
         except (ValueError, httpx.InvalidURL, ImportError) as error:
             raise ConfigError(
                 "The proxy of the environment cannot be used.",
@@ -217,7 +220,7 @@ class HttpClient:
                 fix="correct HTTP_PROXY, HTTPS_PROXY and ALL_PROXY, such as http://proxy.example:3128, or unset them",
             ) from None
         return httpx.Client(
-            transport=Transport(lot=self._lot, tls=self._tls),
+            transport=Transport(lot=self._lot, tls=self._tls, head_s=self._head_s),
             mounts=routes,
             headers=self._headers,
             timeout=httpx.Timeout(self._idle_timeout_s, connect=min(_CONNECT_S, self._idle_timeout_s)),

@@ -8,6 +8,7 @@ them), requests (lane.py).
 Promises (tests/net/test_parking.py):
   * only a connection whose reply was read to its exact end is parked;
   * one that the server closed, that has bytes left or was idle for long, is never taken;
+  * a head that drips, or replies of 1xx for ever, end within 300 s and 1 MiB;
   * no more than `most` are parked, and none after `close`.
 """
 
@@ -24,6 +25,8 @@ import httpcore
 
 MOST = 128  # connections; more than any limit of connections asks for
 IDLE_S = 60.0  # nginx closes after 75 s; boxes in between forget a silent connection after minutes
+HEAD_S = 300.0  # a head that drips for longer is given up
+MOST_AHEAD = 1 << 20  # bytes before the body, all replies of 1xx included
 HELD = 64 << 10  # bytes of a connection's buffer: a reply's head, and what comes with it
 
 HEAD_END = re.compile(rb"\n\r?\n")  # as the HTTP library finds it
@@ -178,6 +181,8 @@ class ParkingStream(httpcore.NetworkStream):
         self._chunked: ChunkedEnd | None = None
         self._is_open = True
         self._is_suspect = False
+        self._head_end_s = 0.0
+        self.awaits_head = False  # from a request until its head was read, 1xx replies not counted
         self.received = 0  # bytes of the latest reply, as far as the library has read it
         self.requests = 0
 
@@ -190,6 +195,8 @@ class ParkingStream(httpcore.NetworkStream):
         """As NetworkStream.read."""
         data = self._inner.read(max_bytes, timeout)
         self.received += len(data)
+        if self.awaits_head:
+            self._require_head()
         if self._body_at:
             if self._chunked:
                 self._chunked.feed(data)
@@ -208,8 +215,16 @@ class ParkingStream(httpcore.NetworkStream):
         if buffer:
             self._head, self._body_at, self.received, self._chunked = b"", 0, 0, None
             self.requests += 1
+            self.awaits_head, self._head_end_s = True, self._backend.clock() + self._backend.head_s
             self._backend.latest = self
         self._inner.write(buffer, timeout)
+
+    def _require_head(self) -> None:
+        """Give up a server that sends something all the time, and never a head."""
+        if self._backend.clock() > self._head_end_s:
+            raise httpcore.RemoteProtocolError(f"no whole head within {self._backend.head_s:g} s")
+        if self.received > MOST_AHEAD:
+            raise httpcore.RemoteProtocolError(f"no head within {MOST_AHEAD} bytes")
 
     def body_received(self) -> int:
         """Bytes that the library was given after the head of the latest reply; below 0 without one."""
@@ -263,10 +278,18 @@ class ParkingStream(httpcore.NetworkStream):
 
 
 class ParkingBackend(httpcore.NetworkBackend):
-    """Opens connections for one user at a time; `latest` is the stream of its latest request."""
+    """Opens connections for one user at a time; `latest` is the stream of its latest request.
 
-    def __init__(self, lot: ParkingLot, route: Route) -> None:
+    Args:
+        head_s: Seconds for a reply's head.
+    """
+
+    def __init__(
+        self, lot: ParkingLot, route: Route, *, head_s: float = HEAD_S, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._inner = httpcore.SyncBackend()
+        self.head_s = head_s
+        self.clock = clock
         self.lot = lot
         self.route = route
         self.latest: ParkingStream | None = None
@@ -282,6 +305,11 @@ class ParkingBackend(httpcore.NetworkBackend):
         """As NetworkBackend.connect_tcp."""
         stream = self._inner.connect_tcp(host, port, timeout, local_address, socket_options)
         return ParkingStream(stream, self)
+
+    def head_has_come(self) -> None:
+        """The latest request has its reply; the body may take its time."""
+        if self.latest is not None:
+            self.latest.awaits_head = False
 
     def has_died_unheard(self) -> bool:
         """Whether the latest request went over a used connection and not a byte came back.

@@ -21,7 +21,7 @@ import httpcore
 import httpx
 
 from fetcher.core.secrets import SECRETS
-from fetcher.net.parking import IDLE_S, ParkingBackend, ParkingLot, Route
+from fetcher.net.parking import HEAD_S, IDLE_S, ParkingBackend, ParkingLot, Route
 
 _ERRORS: Mapping[type[Exception], type[httpx.TransportError]] = {
     httpcore.ConnectTimeout: httpx.ConnectTimeout,
@@ -97,8 +97,14 @@ class Transport(httpx.BaseTransport):
     """
 
     def __init__(
-        self, *, lot: ParkingLot, tls: Callable[[], ssl.SSLContext], proxy: httpcore.Proxy | None = None
+        self,
+        *,
+        lot: ParkingLot,
+        tls: Callable[[], ssl.SSLContext],
+        proxy: httpcore.Proxy | None = None,
+        head_s: float = HEAD_S,
     ) -> None:
+        self._head_s = head_s
         self._lot = lot
         self._tls = tls
         self._proxy = proxy
@@ -130,15 +136,17 @@ class Transport(httpx.BaseTransport):
         pool, backend = self._pool(scheme)
         backend.latest = None
         try:
-            return pool.handle_request(request)
+            answer = pool.handle_request(request)
         except (httpcore.NetworkError, httpcore.RemoteProtocolError):
             if not backend.has_died_unheard():
                 raise
-        return pool.handle_request(request)
+            answer = pool.handle_request(request)
+        backend.head_has_come()
+        return answer
 
     def _pool(self, scheme: str) -> tuple[httpcore.ConnectionPool, ParkingBackend]:
         if scheme not in self._pools:
-            backend = ParkingBackend(self._lot, self._route(scheme))
+            backend = ParkingBackend(self._lot, self._route(scheme), head_s=self._head_s)
             pool = httpcore.ConnectionPool(
                 ssl_context=self._tls() if scheme == "https" else None,
                 proxy=self._proxy,
@@ -171,7 +179,9 @@ class _Stream(httpx.SyncByteStream):
         self._release()
 
 
-def mounts(*, lot: ParkingLot, tls: Callable[[], ssl.SSLContext]) -> dict[str, Transport | None]:
+def mounts(
+    *, lot: ParkingLot, tls: Callable[[], ssl.SSLContext], head_s: float = HEAD_S
+) -> dict[str, Transport | None]:
     """Transports by URL pattern, as the environment wants them; None is the direct way.
 
     Raises:
@@ -179,7 +189,7 @@ def mounts(*, lot: ParkingLot, tls: Callable[[], ssl.SSLContext]) -> dict[str, T
     """
     made: dict[str, Transport | None] = {}
     for pattern, url in proxies_of_environment().items():
-        made[pattern] = Transport(lot=lot, tls=tls, proxy=_proxy(url, tls)) if url else None
+        made[pattern] = Transport(lot=lot, tls=tls, proxy=_proxy(url, tls), head_s=head_s) if url else None
     return made
 
 

@@ -16,7 +16,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
@@ -35,6 +35,7 @@ from fetcher.net.credentials import Credential, Token, basic
 from fetcher.net.http import HttpClient, Reply, user_agent
 from fetcher.net.patience import Patience
 from fetcher.net.redact import host_of, printable
+from fetcher.sources.allowance import Allowance
 
 DEFAULT_REVISION = "master"  # `main` normally does not exist here
 LISTING_CUT = 3000  # entries; a longer listing of a model is cut without a word
@@ -127,6 +128,7 @@ class _Question:
     revision: str
     root: str = ""
     recursive: str = "True"
+    allowance: Allowance = field(default_factory=Allowance)
 
 
 class ModelScopeSource:
@@ -138,6 +140,7 @@ class ModelScopeSource:
         token: None to ask as anybody.
         login: How to give a token, for the fix of an error: "run `fetcher login NAME`".
         login_note: A fact for that error: why a login of the official tool is not used.
+        peek_s: Seconds for the first bytes of a file that may be an error.
         sleep: Waits between tries of a listing.
         dice: Gives 0 to 1, to spread the waits.
     """
@@ -151,6 +154,7 @@ class ModelScopeSource:
         login: str,
         retry: RetrySchedule,
         login_note: str | None = None,
+        peek_s: float = 30.0,
         sleep: Callable[[float], object] = time.sleep,
         dice: Callable[[], float] = random.random,
     ) -> None:
@@ -166,6 +170,7 @@ class ModelScopeSource:
             self._api_auth = Credential.bound(endpoint, api)
             self._git_auth = Credential.bound(endpoint, {"Authorization": basic("oauth2", token)})
         self._patiently = Patience(retry, sleep=sleep, dice=dice)
+        self._peek_s = peek_s
 
     @property
     def label(self) -> str:
@@ -297,7 +302,7 @@ class ModelScopeSource:
 
     def _below(self, question: _Question, root: str, recursive: str) -> list[_Entry]:
         """The entries of one folder; each must lie in it."""
-        here = _Question(ref=question.ref, revision=question.revision, root=root, recursive=recursive)
+        here = replace(question, root=root, recursive=recursive)
         listing = self._listing(here)
         entries = listing.files
         if not entries:
@@ -363,7 +368,12 @@ class ModelScopeSource:
             query["Root"] = question.root
         url = f"{self._api(question.ref)}/repo/{'tree' if question.ref.dataset else 'files'}?{urlencode(query)}"
         # Later pages of a dataset are sometimes refused although they may be read.
-        return self._ask(url, question.ref, _Listing, also_again=AuthError if (page or 1) > 1 else None)
+        found = self._ask(url, question.ref, _Listing, also_again=AuthError if (page or 1) > 1 else None)
+        try:
+            question.allowance.spend(entry.path for entry in found.files or ())
+        except ValueError as error:
+            raise self._odd(question.ref, str(error)) from None
+        return found
 
     def _files(self, ref: SourceRef, entries: Sequence[_Entry]) -> tuple[RemoteFile, ...]:
         files = []
@@ -463,7 +473,7 @@ class ModelScopeSource:
             return body
         if head.length == address.size or (head.length or 0) > _MAX_ENVELOPE:
             return body
-        start, is_whole = _peeked(body)
+        start, is_whole = _peeked(body, time.monotonic() + self._peek_s)
         if not is_whole or len(start) == address.size:
             return PeekedBody(start, body)
         body.close()
@@ -559,8 +569,12 @@ def _path_at(data: object, index: int | str) -> str | None:
     return path if isinstance(path, str) else None
 
 
-def _peeked(body: Body) -> tuple[bytes, bool]:
-    """The first bytes of a body, and whether they are all of it."""
+def _peeked(body: Body, end_s: float) -> tuple[bytes, bool]:
+    """The first bytes of a body, and whether they are all of it.
+
+    Raises:
+        SourceError: They were not there in time; nobody else watches for a stall here.
+    """
     buffer = memoryview(bytearray(_MAX_ENVELOPE))
     filled = 0
     try:
@@ -569,6 +583,8 @@ def _peeked(body: Body) -> tuple[bytes, bool]:
             if count == 0:
                 return bytes(buffer[:filled]), True
             filled += count
+            if time.monotonic() > end_s:
+                raise failures.cut(body.head.host, "a short answer came too slowly")  # noqa: TRY301
     except BaseException:
         body.close()
         raise

@@ -18,6 +18,7 @@ from fetcher.serve.hub import Hub
 from fetcher.sources.modelscope import LISTING_CUT, PAGE_SIZE, ModelScopeSource
 from tests.hub.publish import MIB, Publisher
 from tests.net.test_git_refs import advertisement
+from tests.net.wire import Wire, reply
 from tests.sources.lookalike import (
     API,
     COMMIT,
@@ -703,3 +704,19 @@ def test_a_large_published_folder_is_listed_whole(publisher: Publisher, hub: Hub
     """The hub cuts at 3000 as the live one does."""
     tree = publisher.publish("owner/name", {f"d{n % 4}/f{n:04}": b"x" for n in range(3300)})
     assert {file.path for file in make(endpoint=hub.url).snapshot(MODEL, None).files} == tree.keys()
+
+
+def test_a_short_answer_that_drips_is_given_up(make: Make) -> None:
+    """Nobody watches for a stall while it is found out whether it is a file or an error."""
+    drip = [reply(b"", "Content-Type: application/json", length=600), *[b" ", 0.05] * 600]
+    address = RemoteAddress(ref=MODEL, commit=Commit(COMMIT), path=RepoPath("a.json"), size=5, sha256=Sha256("0" * 64))
+    with Wire(lambda head: drip) as wire:
+        source = make(endpoint=wire.url, peek_s=0.3)
+        with pytest.raises(SourceError) as caught:
+            source.open(address, 0, 5)
+        assert caught.value.transient
+        assert str(caught.value) == (
+            f"{wire.host} closed the connection early.\n"
+            "  reason: a short answer came too slowly\n"
+            "  fix: run the command again; what was received is kept"
+        )
