@@ -226,6 +226,16 @@ def _endpoint(text: str) -> str:
     return text.rstrip("/")
 
 
+def _ca_file(text: str) -> str:
+    if not text or text.startswith("~") or _CONTROL.search(text):
+        raise refusal(
+            "is not the path of a file",
+            expected="a file of certificates in PEM form, relative to models.toml or with an absolute path",
+            fix="correct the path",
+        )
+    return text
+
+
 def _token_env(text: str) -> str:
     if not _VARIABLE.match(text) or _TOKEN.match(text):
         looks = "looks like a token" if _TOKEN.match(text) else "is not the name of a variable"
@@ -264,3 +274,8 @@ SourceKey = Annotated[str, AfterValidator(_source_key)]
 Target = Annotated[str, AfterValidator(checked_target)]
 DefaultTarget = Annotated[str, AfterValidator(_default_target)]
 TokenEnv = Annotated[str, AfterValidator(_token_env)]
+CaFile = Annotated[
+    str,
+    AfterValidator(_ca_file),
+    Field(json_schema_extra={"pattern": r"^[^\u0000-\u001f\u007f~][^\u0000-\u001f\u007f]*$"}),
+]

@@ -44,6 +44,7 @@ from fetcher.formats.addresses import Digest, Entry, require_fitting, require_on
 from fetcher.formats.lock_toml import HEADER
 from fetcher.formats.manifest_keys import (
     SCHEMA_NAME,
+    CaFile,
     DefaultTarget,
     FileName,
     Group,
@@ -63,16 +64,6 @@ from fetcher.formats.toml_text import parse_toml
 
 VERSION = 1
 SCHEMA_LINE = "#:schema ./schemas/models.schema.json"
-
-
-def _ca_file(text: str) -> str:
-    if not text or text.startswith("~") or _CONTROL.search(text):
-        raise refusal(
-            "is not the path of a file",
-            expected="a file of certificates in PEM form, relative to models.toml or with an absolute path",
-            fix="correct the path",
-        )
-    return text
 
 
 def _version(number: int) -> int:
@@ -196,12 +187,11 @@ class SourceTable(_Table):
         json_schema_extra={"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
     )
 
-    ca_file: Annotated[str, AfterValidator(_ca_file)] | None = Field(
+    ca_file: CaFile | None = Field(
         default=None,
         alias="ca-file",
         description="Certificates (PEM) that this source trusts besides those of the system; relative to models.toml.",
         examples=["certificates/corp-ca.pem"],
-        json_schema_extra={"pattern": r"^[^\u0000-\u001f\u007f~][^\u0000-\u001f\u007f]*$"},
     )
 
     def to_core(self, name: str) -> Endpoint:

@@ -11,6 +11,7 @@ from typing import Any
 
 from fetcher.core.manifest import SourceRef
 from fetcher.core.retry import RetrySchedule
+from fetcher.disk.tokens import TokenStore
 from fetcher.errors import ConfigError, FetcherError
 from fetcher.formats.lock_toml import read_lock
 from fetcher.net.git_refs import parse_refs
@@ -41,7 +42,8 @@ def require_inside(path: str) -> None:
     joined = os.path.normpath(f"/target/{path}")
     assert joined == f"/target/{path}", path
     assert joined.startswith("/target/"), path
-    assert not any(sign in path for sign in '\\:\0\r\n*?"<>|'), path
+    assert not any(sign in path for sign in "\\\0\r\n\x1b"), path
+    assert path[1:2] != ":", path
 
 
 def require_short(message: str) -> None:
@@ -68,6 +70,7 @@ def listing(data: bytes) -> None:
                 require_short(str(error))
                 continue
             assert snapshot.files
+            assert len({file.path.lower() for file in snapshot.files}) == len(snapshot.files)
             for file in snapshot.files:
                 require_inside(file.path)
 
@@ -107,8 +110,6 @@ def lock(data: bytes) -> None:
 
 def logins(data: bytes) -> None:
     """A file of logins that another program has written."""
-    from fetcher.disk.tokens import TokenStore
-
     path = Path(os.environ.get("TMPDIR", "/tmp")) / f"fetcher-fuzz-{os.getpid()}.json"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     os.write(descriptor, data)
