@@ -279,10 +279,10 @@ def fetch_request(
         homes: Every file with this digest and its model, the wanted one first; each
             model's source and mirrors come before its fallbacks.
     """
-    places: dict[tuple[str, str, str], Candidate] = {}
+    places: dict[tuple[SourceRef, int, str, str], Candidate] = {}
     for item, model in homes:
         for ref, commit in [(model.source, model.commit), *((pin.source, pin.commit) for pin in model.fallback)]:
             for number, source in enumerate(candidates(ref)):
                 address = RemoteAddress(ref=ref, commit=commit, path=item.path, size=wanted.size, sha256=wanted.sha256)
-                places.setdefault((f"{ref} {number}", commit, item.path), Candidate(source=source, address=address))
+                places.setdefault((ref, number, commit, item.path), Candidate(source=source, address=address))
     return FetchRequest(label=wanted.label, sha256=wanted.sha256, size=wanted.size, candidates=tuple(places.values()))

@@ -24,6 +24,7 @@ from fetcher.disk.claim import Claim
 from fetcher.disk.leftovers import empty
 from fetcher.disk.store import Store
 
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _TOGETHER_FROM = 16  # files; for fewer, a sync of each costs less than one of all that the file system holds
 
 
@@ -41,6 +42,7 @@ class Batch:
             self._folder = store.root / "partial" / f"batch-{secrets.token_hex(8)}"
             claim = Claim.take(self._folder)
         self._claim = claim
+        self._prefix = os.path.join(self._folder, "")
 
     def add(self, sha256: Sha256, data: bytes) -> None:
         """Write an object that was proven; it gets its name at `publish`.
@@ -48,11 +50,16 @@ class Batch:
         Raises:
             DiskError: No space, quota, read-only, I/O error.
         """
-        path = self._folder / sha256
-        with disk_errors(path), open(path, "wb", buffering=0) as file:
-            rest = memoryview(data)
-            while rest:
-                rest = rest[file.write(rest) :]
+        path = f"{self._prefix}{sha256}"
+        with disk_errors(self._folder):
+            descriptor = _new_file(path)
+            try:
+                os.fchmod(descriptor, 0o444)
+                rest = memoryview(data)
+                while rest:
+                    rest = rest[os.write(descriptor, rest) :]
+            finally:
+                os.close(descriptor)
 
     def publish(self, digests: Sequence[Sha256]) -> None:
         """Make objects that were added durable, then give them their names.
@@ -60,14 +67,16 @@ class Batch:
         Raises:
             DiskError: They could not be made durable or renamed.
         """
-        paths = {sha256: self._folder / sha256 for sha256 in digests}
+        paths = {sha256: f"{self._prefix}{sha256}" for sha256 in digests}
         with disk_errors(self._folder):
-            _make_durable(list(paths.values()))
+            make_durable(list(paths.values()))
             for sha256, path in paths.items():
-                path.chmod(0o444)
-                target = self._store.object_path(sha256)
-                os.makedirs(target.parent, exist_ok=True)
-                os.replace(path, target)
+                name = self._store.object_name(sha256)
+                try:
+                    os.replace(path, name)
+                except FileNotFoundError:
+                    os.makedirs(os.path.dirname(name), exist_ok=True)
+                    os.replace(path, name)
 
     def close(self) -> None:
         """Remove what has no name yet."""
@@ -76,7 +85,15 @@ class Batch:
             self._claim.end()
 
 
-def _make_durable(paths: Sequence[Path]) -> None:
+def _new_file(path: str) -> int:
+    try:
+        return os.open(path, _NEW, 0o600)
+    except FileExistsError:  # another job had the same bytes
+        os.unlink(path)
+        return os.open(path, _NEW, 0o600)
+
+
+def make_durable(paths: Sequence[str]) -> None:
     """One sync of the file system for many files, one of each for a few, or where there is no other."""
     syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None) if os.name == "posix" else None
     if syncfs is None or len(paths) < _TOGETHER_FROM:
@@ -86,8 +103,8 @@ def _make_durable(paths: Sequence[Path]) -> None:
         _sync(paths[0], lambda descriptor: _checked(syncfs(descriptor)))
 
 
-def _sync(path: Path, sync: Callable[[int], object]) -> None:
-    descriptor = os.open(path, os.O_RDWR)
+def _sync(path: str, sync: Callable[[int], object]) -> None:
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
     try:
         sync(descriptor)
     finally:

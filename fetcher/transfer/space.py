@@ -15,10 +15,11 @@ def require_space(jobs: Sequence[Job]) -> None:
     """
     needed: dict[int, int] = {}
     stores: dict[int, Store] = {}
+    devices = {store: store.device() for store in {job.store for job in jobs}}
     for job in unique(jobs):
         if job.is_here():
             continue
-        device = job.store.device()
+        device = devices[job.store]
         stores.setdefault(device, job.store)
         needed[device] = needed.get(device, 0) + max(0, job.request.size - job.store.partial_room(job.request.name))
     for device, store in stores.items():
