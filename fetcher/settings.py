@@ -10,7 +10,7 @@ import platformdirs
 from fetcher.core.units import parse_rate
 from fetcher.errors import ConfigError
 
-_JOBS = 8  # files at a time; as the official hub clients
+_JOBS = 16  # files at a time; as many as connections to one host
 _CONNECTIONS = 16  # a host; more gains nothing on any link that was measured
 _IDLE_S = 60.0
 _RETRIES = 6

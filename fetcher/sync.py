@@ -23,11 +23,14 @@ from fetcher.core.manifest import SourceRef
 from fetcher.core.plan import LocalState, Plan, Wanted, fetch_again, force, make_plan
 from fetcher.core.units import count_text
 from fetcher.disk.atomic import disk_errors, make_folder
+from fetcher.disk.batch import TOGETHER_FROM
 from fetcher.disk.index import Index, Intent, Row
-from fetcher.disk.place import Placer, rows_after
+from fetcher.disk.place import COPY_BELOW, Placer, rows_after
 from fetcher.disk.scan import Scan, Scanner
 from fetcher.disk.staging import Staging
 from fetcher.errors import DiskError, FetcherError, InterruptedRun, PartialError
+
+_TOGETHER = 512  # files whose copies wait for one sync of the disk
 
 Fetch = Callable[[Sequence[tuple[FetchRequest, Wanted]]], Mapping[Sha256, FetcherError]]
 
@@ -183,7 +186,10 @@ class Workplace:
                 work.aside[obstacle] = placer.move_aside(obstacle)
 
     def _place(self, work: "_Work", placer: Placer) -> None:
-        for wanted in work.to_place():
+        todo = work.to_place()
+        for number, wanted in enumerate(todo):
+            if number % _TOGETHER == 0:
+                self._prepare(todo[number : number + _TOGETHER], placer)
             if self._stop.is_set():
                 raise InterruptedRun(
                     "Interrupted; what was received is kept.",
@@ -192,6 +198,12 @@ class Workplace:
             known = None if wanted.spot in work.aside else work.scan.rows.get(wanted.spot)
             work.placed.append(placer.place(wanted, self._staging.object_path(wanted), known))
             work.done.append(wanted)
+
+    def _prepare(self, some: Sequence[Wanted], placer: Placer) -> None:
+        """Copy small files ahead, so that one sync of the disk serves all of them."""
+        small = [wanted for wanted in some if wanted.size < COPY_BELOW]
+        if len(small) >= TOGETHER_FROM:
+            placer.prepare([(wanted, self._staging.object_path(wanted)) for wanted in small])
 
     def _remove(self, work: "_Work", placer: Placer) -> None:
         """Nothing of a model is removed before all of it is placed."""

@@ -36,7 +36,7 @@ def sync(
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Finish the other models when one fails; exit 3.")
     ] = False,
-    jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Files at a time.", show_default="8")] = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Files at a time.", show_default="16")] = None,
     connections: Annotated[
         int | None, typer.Option("--connections", min=1, help="Connections to one host.", show_default="16")
     ] = None,

@@ -36,6 +36,7 @@ class Look:
         flowing: Connections that have brought bytes.
         round_trip_s: Seconds from a request to its answer; 0 when unknown.
         is_wanted: Whether one more connection would have something to do.
+        is_many: Whether many small files wait: round trips count then, and each connection saves some.
     """
 
     now_s: float
@@ -43,6 +44,7 @@ class Look:
     flowing: int
     round_trip_s: float
     is_wanted: bool
+    is_many: bool = False
 
 
 @dataclass(slots=True)
@@ -98,7 +100,7 @@ class Connections:
         rate = (look.received - self._window.received) / elapsed_s
         if rate >= _FAST * self.allowed or self.allowed >= _FAR_STEP:
             return False
-        self._change(min(_FAR_STEP, self._most), look)
+        self._change(self._most if look.is_many else min(_FAR_STEP, self._most), look)
         return True
 
     def _has_settled(self, look: Look) -> bool:

@@ -25,7 +25,7 @@ from fetcher.disk.leftovers import empty
 from fetcher.disk.store import Store
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
-_TOGETHER_FROM = 16  # files; for fewer, a sync of each costs less than one of all that the file system holds
+TOGETHER_FROM = 16  # files; for fewer, a sync of each costs less than one of all that the file system holds
 
 
 class Batch:
@@ -96,11 +96,15 @@ def _new_file(path: str) -> int:
 def make_durable(paths: Sequence[str]) -> None:
     """One sync of the file system for many files, one of each for a few, or where there is no other."""
     syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None) if os.name == "posix" else None
-    if syncfs is None or len(paths) < _TOGETHER_FROM:
-        for path in paths:
-            _sync(path, os.fsync)
-    elif paths:
-        _sync(paths[0], lambda descriptor: _checked(syncfs(descriptor)))
+    by_device: dict[int, list[str]] = {}
+    for path in paths:
+        by_device.setdefault(os.lstat(path).st_dev, []).append(path)
+    for some in by_device.values():
+        if syncfs is None or len(some) < TOGETHER_FROM:
+            for path in some:
+                _sync(path, os.fsync)
+        else:
+            _sync(some[0], lambda descriptor: _checked(syncfs(descriptor)))
 
 
 def _sync(path: str, sync: Callable[[int], object]) -> None:

@@ -24,6 +24,7 @@ from pathlib import Path
 _PAGE = 4096  # bytes; O_DIRECT wants offsets, sizes and addresses in multiples of the disk's blocks, 4 KiB at most
 _WINDOW = 32 << 20  # bytes; one look of the gauge
 _BUSY = 0.4  # share of the time; a writer that is less busy is not what a download waits for
+_FORGET = {True: 1 << 30, False: 128 << 20}  # bytes by one way after which what the other one was worth is old
 _BETTER = 1.2  # times as fast; less is not worth a change
 _DIRECT = getattr(os, "O_DIRECT", 0)
 _REFUSED = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOENT}  # or its name is gone
@@ -40,7 +41,7 @@ class Gauge:
     """Finds the faster of the two ways while bytes are written.  Used by several threads at once.
 
     A way is left when writers are busy with it for long, and the other one was faster when it was
-    last measured, or never was.
+    last measured, or was not measured lately.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -49,6 +50,7 @@ class Gauge:
         self._lock = threading.Lock()
         self._has_one_way = _DIRECT == 0
         self._rates: dict[bool, float] = {}  # bytes a second of writing, by way, when last measured
+        self._since = 0  # bytes, since the way was changed
         self._begun_s = 0.0
         self._busy_s = 0.0
         self._size = 0
@@ -74,8 +76,12 @@ class Gauge:
     def _decide(self) -> None:
         elapsed_s = max(self.clock() - self._begun_s, 1e-9)
         rate = self._rates[self.past_cache] = self._size / max(self._busy_s, 1e-9)
+        self._since += self._size
+        if self._since >= _FORGET[self.past_cache]:
+            self._rates.pop(not self.past_cache, None)
         if self._busy_s > _BUSY * elapsed_s and self._rates.get(not self.past_cache, math.inf) > _BETTER * rate:
             self.past_cache = not self.past_cache
+            self._since = 0
         self._size, self._busy_s = 0, 0.0
 
 

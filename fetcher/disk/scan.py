@@ -57,6 +57,9 @@ class _Seen:
     row: Row | None
 
 
+_ABSENT = _Seen(look=Look(state=State.ABSENT), row=None)
+
+
 class Scanner:
     """Looks at one project's spots.
 
@@ -95,8 +98,10 @@ class Scanner:
             elsewhere: Spots that other models want: never leftovers.
         """
         items = list(wanted)
+        seen = {item.spot: _ABSENT for item in items}
+        there = [item for item in items if os.path.lexists(self._root / item.spot) or self._obstacle_above(item.spot)]
         with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-            seen = dict(zip((item.spot for item in items), pool.map(self._look, items), strict=True))
+            seen.update(zip((item.spot for item in there), pool.map(self._look, there), strict=True))
         rows = {spot: row for spot, row in self._rows.items() if spot not in seen}
         rows.update((spot, found.row) for spot, found in seen.items() if found.row)
         names = None if models is None else set(models)
@@ -142,7 +147,7 @@ class Scanner:
         try:
             found = path.lstat()
         except (FileNotFoundError, NotADirectoryError):
-            return _Seen(look=Look(state=State.ABSENT), row=None)
+            return _ABSENT
         if not stat.S_ISREG(found.st_mode):
             return _Seen(look=Look(state=State.FOREIGN, reason=_kind(found.st_mode)), row=None)
         return self._look_at_file(wanted, path, found)

@@ -41,6 +41,7 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.name = os.fspath(root)
         self._gauge = Gauge()
         self._objects = os.fspath(root / "objects" / "sha256")  # strings: ten times as fast as joining paths
 

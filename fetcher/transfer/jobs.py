@@ -23,7 +23,7 @@ class Job:
     @property
     def key(self) -> tuple[Sha256, str]:
         """What makes two jobs the same."""
-        return self.request.name, str(self.store.root)
+        return self.request.name, self.store.name
 
     @property
     def on_disk(self) -> int:
@@ -69,7 +69,7 @@ class TransferSettings:
         hashing: What hashes; only measurements hand in something else.
     """
 
-    jobs: int = 8
+    jobs: int = 16
     connections: int = 16
     limit_rate: int | None = None
     deadline_s: float | None = None

@@ -53,15 +53,16 @@ class Link:
         """Begin no request before a time."""
         self.silent_until_s = max(self.silent_until_s, until_s)
 
-    def look(self, now_s: float, *, is_wanted: bool) -> None:
+    def look(self, now_s: float, *, is_wanted: bool, is_many: bool) -> None:
         """Let the number of connections follow what they bring."""
         self._connections.look(
             Look(
                 now_s=now_s,
                 received=self._progress,
-                flowing=self.flowing,
+                flowing=self.at_work if is_many else self.flowing,  # a small file has come before anyone looks
                 round_trip_s=self.round_trip_s,
                 is_wanted=is_wanted,
+                is_many=is_many,
             )
         )
 

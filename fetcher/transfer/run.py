@@ -33,7 +33,7 @@ from fetcher.transfer.links import Link, Links
 _TICK_S = 0.05  # how often the calling thread looks after the workers
 _GRACE_S = 0.9  # after a stop, how long a worker may take to end; then it is left to its timeout
 _CLAIM_POLL_S = 0.1
-_FIRST_SMALL = 4  # connections to begin with for small files (performance.md, "2,000 files")
+_FIRST_SMALL = 2  # connections to begin with for small files (performance.md, "2,000 files")
 
 Sleep = Callable[[float], object]
 Task = Callable[[], None]
@@ -217,8 +217,9 @@ class Run:
             line.look()
         with self._changed:
             now = self.clock()
+            is_many = len(self._queue.small) > 2 * self.settings.connections
             for link in self._links.all():
-                link.look(now, is_wanted=self._is_wanted())
+                link.look(now, is_wanted=self._is_wanted(), is_many=is_many)
             wanted = self._missing_hands()
             shown, self._shown = self._shown, self._links.connections
             self._changed.notify_all()
@@ -335,7 +336,7 @@ class Run:
             slot.release()
             with self._changed:
                 self._files -= 1
-                self._changed.notify_all()
+                self._wake()
 
     def _named(self, job: Job, sha256: Sha256, error: FetcherError | None) -> None:
         """An object has its name, or the disk refused it."""
@@ -457,7 +458,12 @@ class Run:
         if slot.link is not None:
             with self._changed:
                 slot.returned()
-                self._changed.notify_all()
+                self._wake()
+
+    def _wake(self) -> None:
+        """Wake who waits; while small files are queued, whoever ends one takes the next itself."""
+        if not self._queue.small:
+            self._changed.notify_all()
 
     def came(self, slot: _Slot, link: Link, count: int) -> None:
         """Take note of bytes that came over a slot's connection."""

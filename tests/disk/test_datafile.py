@@ -140,8 +140,20 @@ def test_the_faster_way_is_found_again_when_the_other_becomes_slow(clock: Clock,
     clock.spend(gauge, size=32 * MIB, busy_s=0.1, idle_s=0)
     clock.spend(gauge, size=32 * MIB, busy_s=0.2, idle_s=0)  # past the cache: slower
     assert not gauge.past_cache
-    for _ in range(5):
+    for _ in range(2):
         clock.spend(gauge, size=32 * MIB, busy_s=0.1, idle_s=0)
         assert not gauge.past_cache
     clock.spend(gauge, size=32 * MIB, busy_s=0.4, idle_s=0)  # the cache is full now
     assert gauge.past_cache
+
+
+@needs_direct
+def test_an_old_measure_is_not_believed_for_ever(clock: Clock, gauge: Gauge) -> None:
+    """The disk may have been busy when the other way was tried."""
+    clock.spend(gauge, size=32 * MIB, busy_s=0.1, idle_s=0)
+    clock.spend(gauge, size=32 * MIB, busy_s=0.2, idle_s=0)  # past the cache: slower
+    changes = []
+    for _ in range(4):
+        clock.spend(gauge, size=32 * MIB, busy_s=0.1, idle_s=0)
+        changes.append(gauge.past_cache)
+    assert changes == [False, False, False, True]
