@@ -16,7 +16,6 @@ import ctypes
 import os
 import secrets
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from fetcher.core.digest import Sha256
 from fetcher.disk.atomic import disk_errors
