@@ -20,8 +20,11 @@ from fetcher.core.lock import Lock, Staleness, staleness
 from fetcher.core.lockdiff import ModelChange, compare_locks
 from fetcher.core.manifest import Endpoint, Layout, Manifest
 from fetcher.core.plan import Plan
+from fetcher.core.proof import FULL, Depth
 from fetcher.disk.atomic import write_atomic
+from fetcher.disk.copies import Copies
 from fetcher.disk.ready import index_name
+from fetcher.disk.registry import KnownProject, Registry
 from fetcher.disk.staging import Staging
 from fetcher.disk.store import Store
 from fetcher.errors import ConfigError, DifferenceError
@@ -31,6 +34,7 @@ from fetcher.prepare import Pair, prepare_fresh
 from fetcher.resolve import KEEP_PINS, Upgrade, resolve
 from fetcher.road import Guard, Road, Wishes, catalog_of, rooted, transfer_settings
 from fetcher.settings import Settings
+from fetcher.sources.caches import official_caches
 from fetcher.survey import Survey, Surveyor
 from fetcher.sync import Report, Workplace
 from fetcher.transfer import StoreHasher
@@ -267,9 +271,23 @@ class Project:
         """Look at the disk and plan; trusts the index where it can be trusted."""
         return self._road().surveyor.look(lock, choice)
 
-    def verify(self, lock: Lock, choice: Choice = EVERYTHING) -> Survey:
-        """Look at the disk with every file hashed, and remember what was found."""
-        return self._road().verify(lock, choice)
+    def verify(self, lock: Lock, choice: Choice = EVERYTHING, depth: Depth = FULL) -> Survey:
+        """Look at the disk with every file hashed, or a sample, and remember what was found.
+
+        Raises:
+            InterruptedRun: `stop` was set.
+        """
+        return self._road().verify(lock, choice, depth)
+
+    def repair(self, lock: Lock, choice: Choice = EVERYTHING, depth: Depth = FULL) -> tuple[Survey, Report]:
+        """Verify, and mend what is missing or damaged; of a damaged file only the damaged chunks are fetched.
+
+        What the user has edited stays, and is in the survey's plan as blocked.
+
+        Raises:
+            FetcherError: As `Road.sync` says.
+        """
+        return self._road().repair(lock, choice, depth)
 
     def path(self, name: str, file: str | None = None) -> Path:
         """Where a model's files are, or one of them.
@@ -334,6 +352,21 @@ class Project:
         settings = transfer_settings(self.settings, keep_going=False)
         return StoreHasher(Store(self.settings.store), settings=settings, events=self.events, stop=self.stop)
 
+    def _registry(self) -> Registry:
+        return Registry(self.settings.store / "projects")
+
+    def _known(self) -> KnownProject:
+        return KnownProject(root=self.root, lock=self.lock_path, index=self.state / index_name(self.manifest_path.name))
+
+    def _copies(self) -> Copies:
+        """Files of this and other projects, and of the folders that the settings name."""
+        known = self._known()
+        caches = official_caches(self.settings.environment, self.settings.home)
+        return Copies(
+            projects=lambda: [known, *(other for other in self._registry().all() if other != known)],
+            folders=[*self.settings.adopt, *caches],
+        )
+
     def _road(self) -> Road:
         staging = Staging(root=self.root, state=self.state, store=Store(self.settings.store))
         workplace = Workplace(
@@ -341,6 +374,7 @@ class Project:
             state=self.state,
             index=index_name(self.manifest_path.name),
             staging=staging,
+            copies=self._copies(),
             events=self.events,
             stop=self.stop,
         )
@@ -352,6 +386,7 @@ class Project:
             surveyor=Surveyor(root=self.root, layout=self.layout, reserved=own, workplace=workplace),
             workplace=workplace,
             staging=staging,
+            register=lambda: self._registry().add(self._known()),
             settings=self.settings,
             events=self.events,
             stop=self.stop,

@@ -22,6 +22,7 @@ from fetcher.core.interfaces import Events, FetchRequest
 from fetcher.core.lock import Lock, LockedModel
 from fetcher.core.manifest import Endpoint, Layout
 from fetcher.core.plan import Wanted
+from fetcher.core.proof import Depth
 from fetcher.core.retry import RetrySchedule
 from fetcher.disk.claim import claim
 from fetcher.disk.staging import Staging
@@ -63,6 +64,7 @@ class Road:
 
     Attributes:
         state: The project's `.fetcher` folder.
+        register: Makes the project known to its store.
         stop: Set it to end a transfer with its state saved.
         guard: Entered around the part of a sync that `stop` ends.
         pair: The manifest and the lock, if the one is known to be what the other asks for.
@@ -74,6 +76,7 @@ class Road:
     surveyor: Surveyor
     workplace: Workplace
     staging: Staging
+    register: Callable[[], object]
     settings: Settings
     events: Events
     stop: Event
@@ -87,12 +90,21 @@ class Road:
             survey = survey.with_plan(survey.plan.without_remove())
         return survey.with_plan(self.workplace.force(survey.plan)) if wishes.force else survey
 
-    def verify(self, lock: Lock, choice: Choice) -> Survey:
-        """Look with every file hashed, and remember what was found."""
-        survey = self.surveyor.look_closely(lock, choice)
+    def verify(self, lock: Lock, choice: Choice, depth: Depth) -> Survey:
+        """Look with every file hashed, or a sample, and remember what was found."""
+        with self.guard():
+            survey = self.surveyor.look_closely(lock, choice, depth)
         if self.state.exists():
             self._remember(survey, choice)
         return survey
+
+    def repair(self, lock: Lock, choice: Choice, depth: Depth) -> tuple[Survey, Report]:
+        """Verify, and bring what is missing or damaged to the lock; what is blocked stays."""
+        with self._claimed():
+            with self.guard():
+                survey = self.surveyor.look_closely(lock, choice, depth)
+            mending = replace(survey.plan.without_remove(), blocked=(), left=())
+            return survey, self._change(survey.with_plan(mending), Wishes(choice=choice))
 
     def sync(self, lock: Lock, wishes: Wishes) -> Report:
         """Make the disk match the lock; the report has failures only if the wishes say to keep going.
@@ -117,7 +129,8 @@ class Road:
         blocked = survey.plan.blocked_models() if wishes.keep_going else {}
         plan = survey.plan.without_models(blocked)
         plan.require_free_way()
-        plan = self.workplace.prove_stored(plan)
+        with self.guard():
+            plan = self.workplace.prove_stored(plan)
         if wishes.offline:
             plan.require_no_fetch()
         with self.guard():
@@ -182,6 +195,8 @@ class Road:
                 self.events.note(f"waiting for another fetcher that is at work on {what}; Ctrl-C gives up")
                 rest_s = self.settings.wait_s - _PATIENCE_S
                 stack.enter_context(claim(self.state / "claim", wait_s=rest_s, what=what))
+            with suppress(DiskError):  # a store that cannot be written is told by who needs it
+                self.register()
             yield
 
 

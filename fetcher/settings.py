@@ -27,6 +27,7 @@ class Flags:
     connections: int | None = None
     wait_s: float | None = None
     limit_rate: str | None = None
+    adopt: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,7 @@ class Settings:
         retries: Tries in a row that may fail before a source is given up.
         limit_rate: Bytes per second over all connections; None is no limit.
         private_redirects: Whether public hubs may redirect to private addresses.
+        adopt: Folders whose files may be taken instead of fetched.
     """
 
     store: Path
@@ -60,6 +62,7 @@ class Settings:
     retries: int = _RETRIES
     limit_rate: int | None = None
     private_redirects: bool = False
+    adopt: tuple[Path, ...] = ()
 
     @classmethod
     def of(cls, environment: Mapping[str, str], flags: Flags = Flags()) -> "Settings":
@@ -82,6 +85,7 @@ class Settings:
             retries=_read(environment, "FETCHER_RETRIES", _count, _RETRIES),
             limit_rate=_limit_rate(environment, flags),
             private_redirects=_read(environment, "FETCHER_PRIVATE_REDIRECTS", _allowed, default=False),
+            adopt=flags.adopt,
         )
 
 

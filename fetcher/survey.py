@@ -5,6 +5,7 @@ Changes nothing.  What is done about it is road.py's.
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from fetcher.core.choice import Choice, chosen_models, targets_of
@@ -12,6 +13,7 @@ from fetcher.core.lock import Lock, LockedModel
 from fetcher.core.manifest import Layout
 from fetcher.core.paths import ModelName
 from fetcher.core.plan import Plan, Wanted, wanted_files
+from fetcher.core.proof import Depth
 from fetcher.disk.scan import Scan
 from fetcher.sync import Workplace
 
@@ -63,9 +65,9 @@ class Surveyor:
         """Look and plan; trusts the index where it can be trusted."""
         return self._survey(lock, choice, self._workplace.look)
 
-    def look_closely(self, lock: Lock, choice: Choice) -> Survey:
-        """Look and plan, with every file hashed."""
-        return self._survey(lock, choice, self._workplace.look_closely)
+    def look_closely(self, lock: Lock, choice: Choice, depth: Depth) -> Survey:
+        """Look and plan, with every file hashed, or a sample."""
+        return self._survey(lock, choice, partial(self._workplace.look_closely, depth=depth))
 
     def _survey(self, lock: Lock, choice: Choice, look: Callable[..., Scan]) -> Survey:
         everything = self.everything(lock)

@@ -21,12 +21,16 @@ from fetcher.core.interfaces import Candidate, Events, FetchRequest, RemoteAddre
 from fetcher.core.lock import LockedModel
 from fetcher.core.manifest import SourceRef
 from fetcher.core.plan import LocalState, Plan, Wanted, fetch_again, force, make_plan
-from fetcher.core.units import count_text
+from fetcher.core.proof import Depth
+from fetcher.core.units import count_text, size_text
 from fetcher.disk.atomic import disk_errors, make_folder
 from fetcher.disk.batch import TOGETHER_FROM
+from fetcher.disk.copies import Copies
 from fetcher.disk.index import Index, Intent, Row
 from fetcher.disk.place import COPY_BELOW, Placer, rows_after
-from fetcher.disk.scan import Scan, Scanner
+from fetcher.disk.prove import Prover
+from fetcher.disk.salvage import Salvage
+from fetcher.disk.scan import Prove, Scan, Scanner, prove_by_sha256
 from fetcher.disk.staging import Staging
 from fetcher.errors import DiskError, FetcherError, InterruptedRun, PartialError
 
@@ -83,15 +87,25 @@ class Workplace:
         state: Its `.fetcher` folder.
         index: File name of the index in it; each manifest of a folder has its own.
         staging: Chooses the store for each spot.
+        copies: Where else on this machine bytes may be.
         stop: Set it to end between two files.
     """
 
     def __init__(
-        self, *, root: Path, state: Path, index: str, staging: Staging, events: Events, stop: threading.Event
+        self,
+        *,
+        root: Path,
+        state: Path,
+        index: str,
+        staging: Staging,
+        copies: Copies,
+        events: Events,
+        stop: threading.Event,
     ) -> None:
         self._root = root
         self._state = state
         self._staging = staging
+        self._copies = copies
         self._events = events
         self._stop = stop
         self._index = Index(state / index)
@@ -102,13 +116,31 @@ class Workplace:
         return self._scanner(rows, trusted=rows).scan(wanted, models=models, elsewhere=elsewhere)
 
     def look_closely(
-        self, wanted: Sequence[Wanted], *, models: Iterable[str] | None, elsewhere: Collection[str]
+        self, wanted: Sequence[Wanted], *, models: Iterable[str] | None, elsewhere: Collection[str], depth: Depth
     ) -> Scan:
-        """Look at the disk and hash every file."""
-        return self._scanner(self._index.rows(), trusted={}).scan(wanted, models=models, elsewhere=elsewhere)
+        """Look at the disk and hash every file, or a sample."""
+        staging = self._staging
+        self._events.hashing_started(files=len(wanted), size=sum(item.size for item in wanted))
+        try:
+            with Prover(
+                known=staging.chunks, keep=staging.keep_chunks, depth=depth, events=self._events, stop=self._stop.is_set
+            ) as prover:
+                scanner = self._scanner(self._index.rows(), trusted={}, prove=prover.prove)
+                return scanner.scan(wanted, models=models, elsewhere=elsewhere)
+        finally:
+            self._events.hashing_done()
 
-    def _scanner(self, rows: Mapping[str, Row], *, trusted: Mapping[str, Row]) -> Scanner:
-        return Scanner(root=self._root, rows=rows, trusted=trusted, events=self._events, intents=self._index.intents())
+    def _scanner(
+        self, rows: Mapping[str, Row], *, trusted: Mapping[str, Row], prove: Prove = prove_by_sha256
+    ) -> Scanner:
+        return Scanner(
+            root=self._root,
+            rows=rows,
+            trusted=trusted,
+            events=self._events,
+            intents=self._index.intents(),
+            prove=prove,
+        )
 
     def plan(self, wanted: Sequence[Wanted], local: LocalState) -> Plan:
         """What would have to be done."""
@@ -119,10 +151,16 @@ class Workplace:
         return force(plan, self._staging.stored([*plan.place, *(blocked.wanted for blocked in plan.blocked)]))
 
     def prove_stored(self, plan: Plan) -> Plan:
-        """Prove the objects that the plan would place; damaged ones are removed and fetched anew."""
-        missing = {wanted.sha256 for wanted in plan.fetch}
-        if not self._staging.discard_damaged([wanted for wanted in plan.place if wanted.sha256 not in missing]):
-            return plan
+        """Prove the objects that the plan would place; what else this machine holds is brought into the store.
+
+        Damaged objects are mended or removed.  What the plan still fetches is fetched as far as
+        it is missing: the sound chunks of damaged files are in partials.
+        """
+        salvage = Salvage(staging=self._staging, copies=self._copies, events=self._events, stop=self._stop.is_set)
+        brought = salvage.bring(plan.place)
+        if brought:
+            size = size_text(sum(item.size for item in brought))
+            self._events.note(f"{count_text(len(brought), 'file')} ({size}) taken from this machine")
         return fetch_again(plan, self._staging.stored(plan.place))
 
     def remember(self, scan: Scan, plan: Plan) -> bool:

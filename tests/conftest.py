@@ -6,6 +6,8 @@ tests/serve; faults come from the proxy in tests/hub/faults.py, never from the h
 
 import contextlib
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from fetcher.serve.hub import Hub
 from tests.hub.faults import FaultProxy, Rule
 from tests.hub.publish import Publisher
 
+_MEMORY = Path("/dev/shm")  # a tmpfs on every Linux
 _FOREIGN = ("MODELSCOPE_", "HF_", "HUGGING_FACE_", "HUGGINGFACE_", "FETCHER_", "XDG_")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
@@ -84,3 +87,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for report in terminalreporter.stats.get(outcome, []):
             for name, value in report.user_properties:
                 terminalreporter.write_line(f"{report.nodeid}: {name}: {value}")
+
+
+@pytest.fixture
+def abroad(tmp_path: Path) -> Iterator[Path]:
+    """An empty folder on another file system than `tmp_path`."""
+    if not _MEMORY.is_dir() or _MEMORY.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no second file system here")
+    folder = Path(tempfile.mkdtemp(prefix="fetcher-test-", dir=_MEMORY))
+    yield folder
+    shutil.rmtree(folder)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from fetcher.cli import credentials, interrupt, locking, looking, render, starting, syncing
+from fetcher.cli import credentials, interrupt, locking, looking, render, starting, syncing, verifying
 from fetcher.cli.common import Directory, ManifestName, Quiet, Verbose, remember_common
 from fetcher.errors import ConfigError, DiskError, FetcherError, InterruptedRun
 
@@ -55,6 +55,7 @@ locking.add_to(app)
 syncing.add_to(app)
 looking.add_to(app)
 credentials.add_to(app)
+verifying.add_to(app)
 
 
 def run() -> None:

@@ -4,7 +4,7 @@ import inspect
 import logging
 import os
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import wraps
@@ -164,6 +164,27 @@ def settings_and_sources(common: Common) -> tuple[Settings, Mapping[str, Endpoin
             raise
         return Settings.of(os.environ), {}
     return project.settings, project.endpoints
+
+
+def existing_folders(option: str, folders: Sequence[Path]) -> tuple[Path, ...]:
+    """Folders that an option names.
+
+    Raises:
+        ConfigError: One is no folder.
+    """
+    for folder in folders:
+        if not folder.is_dir():
+            raise ConfigError(f"{option}: {folder} is no folder.", fix="name an existing folder")
+    return tuple(folder.absolute() for folder in folders)
+
+
+def watcher(style: Style, *, quiet: bool) -> Events:
+    """Who watches a run and shows its progress."""
+    if quiet and style is not Style.json:
+        return NoEvents()
+    from fetcher.cli.progress import events_of  # needed only where something is shown
+
+    return events_of(style)
 
 
 class Notes(NoEvents):

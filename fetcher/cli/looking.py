@@ -1,4 +1,4 @@
-"""`fetcher status`, `verify` and `path`: commands that only look."""
+"""`fetcher status` and `path`: commands that only look."""
 
 import os
 from collections import Counter
@@ -14,7 +14,7 @@ from fetcher.core.choice import Choice
 from fetcher.core.lock import Staleness
 from fetcher.core.plan import State
 from fetcher.core.units import count_text, size_text
-from fetcher.errors import DifferenceError, IntegrityError
+from fetcher.errors import DifferenceError
 from fetcher.project import Project
 from fetcher.survey import Survey
 
@@ -22,7 +22,6 @@ from fetcher.survey import Survey
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     app.command(epilog="Example: fetcher status --json")(with_common(status))
-    app.command(epilog="Example: fetcher verify gpt2")(with_common(verify))
     app.command(epilog='Example: python app.py --model "$(fetcher path gpt2)"')(with_common(path))
 
 
@@ -43,23 +42,6 @@ def status(
         render.document(_status_document(project, stale, survey))
     else:
         _tell_status(project, stale, survey)
-
-
-def verify(
-    common: Common,
-    names: Names = None,
-    group: Groups = None,
-    json: Json = False,
-) -> None:
-    """Hash every placed file against the lock; exit 4 with the list of those that differ."""
-    project = open_project(common)
-    survey = project.verify(project.frozen_lock(), Choice(names=tuple(names or ()), groups=tuple(group or ())))
-    wrong = {
-        wanted.spot: _reason(survey, wanted.spot) for wanted in survey.wanted if not _is_right(survey, wanted.spot)
-    }
-    if json:
-        render.document({"verified": len(survey.wanted) - len(wrong), "wrong": wrong})
-    _conclude_verify(survey, wrong)
 
 
 def path(
@@ -134,31 +116,3 @@ def _status_document(project: Project, stale: Sequence[Staleness], survey: Surve
         }
         document["plan"] = render.plan_document(survey.plan)
     return document
-
-
-def _is_right(survey: Survey, spot: str) -> bool:
-    return survey.scan.local.looks[spot].state is State.RIGHT
-
-
-def _reason(survey: Survey, spot: str) -> str:
-    look = survey.scan.local.looks[spot]
-    return look.reason or {State.ABSENT: "missing", State.OURS: "an older version"}.get(look.state, "differs")
-
-
-def _conclude_verify(survey: Survey, wrong: dict[str, str]) -> None:
-    if not wrong:
-        size = sum(wanted.size for wanted in survey.wanted)
-        render.say(f"Verified: {count_text(len(survey.wanted), 'file')}, {size_text(size)}, all as locked.")
-        return
-    facts = [f"{spot}: {reason}" for spot, reason in sorted(wrong.items())]
-    if all(reason == "missing" for reason in wrong.values()):
-        raise DifferenceError(
-            f"{count_text(len(wrong), 'file')} of the lock {'is' if len(wrong) == 1 else 'are'} missing.",
-            facts=facts,
-            fix="run `fetcher sync`",
-        )
-    raise IntegrityError(
-        f"{count_text(len(wrong), 'file')} {'differs' if len(wrong) == 1 else 'differ'} from the lock.",
-        facts=facts,
-        fix="run `fetcher sync`; with --force for files that were edited (they are moved into .fetcher/trash/)",
-    )

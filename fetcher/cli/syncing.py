@@ -1,14 +1,14 @@
 """`fetcher sync`."""
 
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from fetcher.cli import interrupt, render
-from fetcher.cli.common import Common, Groups, Json, Names, Style, open_project, with_common
+from fetcher.cli.common import Common, Groups, Json, Names, Style, existing_folders, open_project, watcher, with_common
 from fetcher.core import answers
-from fetcher.core.interfaces import Events, NoEvents
 from fetcher.core.plan import Plan
 from fetcher.core.units import count_text, size_text
 from fetcher.errors import DifferenceError
@@ -36,6 +36,10 @@ def sync(
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Finish the other models when one fails; exit 3.")
     ] = False,
+    adopt: Annotated[
+        list[Path] | None,
+        typer.Option("--adopt", metavar="DIR", help="Take files with the right bytes from DIR."),
+    ] = None,
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Files at a time.", show_default="16")] = None,
     connections: Annotated[
         int | None, typer.Option("--connections", min=1, help="Connections to one host.", show_default="16")
@@ -51,8 +55,14 @@ def sync(
     json: Json = False,
 ) -> None:
     """Make the disk match models.lock, moving only what is missing or changed."""
-    flags = Flags(jobs=jobs, connections=connections, wait_s=wait, limit_rate=limit_rate)
-    project = open_project(common, flags, events=_watcher(progress, quiet=common.quiet))
+    flags = Flags(
+        jobs=jobs,
+        connections=connections,
+        wait_s=wait,
+        limit_rate=limit_rate,
+        adopt=existing_folders("--adopt", adopt or ()),
+    )
+    project = open_project(common, flags, events=watcher(progress, quiet=common.quiet))
     if check or dry_run:
         plan = project.plan(names or (), groups=group or (), frozen=frozen, force=force, prune=not no_prune)
         _look_only(project, plan, check=check, json=json)
@@ -72,14 +82,6 @@ def sync(
         render.document(_document(report))
     _tell(project, report, time.monotonic() - began)
     report.require_complete()
-
-
-def _watcher(style: Style, *, quiet: bool) -> Events:
-    if quiet and style is not Style.json:
-        return NoEvents()
-    from fetcher.cli.progress import watcher  # rich is needed only where something is shown
-
-    return watcher(style)
 
 
 def _look_only(project: Project, plan: Plan, *, check: bool, json: bool) -> None:

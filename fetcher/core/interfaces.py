@@ -207,6 +207,15 @@ class Events(Protocol):
     def hashing(self, label: str, size: int) -> None:
         """`size` bytes of a file on disk are about to be hashed."""
 
+    def hashing_started(self, *, files: int, size: int) -> None:
+        """Files on disk are about to be proven: at most so many, and their bytes."""
+
+    def bytes_hashed(self, count: int) -> None:
+        """`count` more bytes of files on disk were hashed."""
+
+    def hashing_done(self) -> None:
+        """The proving ended, well or not."""
+
     def note(self, text: str) -> None:
         """Something that a person may want to know (a pattern that matched nothing)."""
 
@@ -223,4 +232,7 @@ class NoEvents:
     def transfer_done(self) -> None: ...
     def connections(self, count: int) -> None: ...
     def hashing(self, label: str, size: int) -> None: ...
+    def hashing_started(self, *, files: int, size: int) -> None: ...
+    def bytes_hashed(self, count: int) -> None: ...
+    def hashing_done(self) -> None: ...
     def note(self, text: str) -> None: ...

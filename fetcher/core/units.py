@@ -3,6 +3,7 @@
 import re
 
 _RATE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*([kKmMgG]?)(?:i?[bB])?(?:/s)?\Z")
+_PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)\s*%?\Z")
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _FACTORS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
@@ -18,6 +19,19 @@ def parse_rate(text: str) -> int:
     if rate < 1:
         raise ValueError(f"expected a rate such as 500k, 20M or 1.5G (bytes per second), got {text[:40]!r}")
     return rate
+
+
+def parse_percent(text: str) -> float:
+    """A share from `5%` or `0.5`.
+
+    Raises:
+        ValueError: Another form, nothing, or more than all.
+    """
+    found = _PERCENT.match(text.strip())
+    percent = float(found[1]) if found else 0.0
+    if not 0 < percent <= 100:
+        raise ValueError(f"expected a share such as 5% (above 0, up to 100), got {text[:40]!r}")
+    return percent
 
 
 def size_text(size: float) -> str:

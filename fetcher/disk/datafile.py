@@ -21,6 +21,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from fetcher.disk.share import read_at, write_at
+
 _PAGE = 4096  # bytes; O_DIRECT wants offsets, sizes and addresses in multiples of the disk's blocks, 4 KiB at most
 _WINDOW = 32 << 20  # bytes; one look of the gauge
 _BUSY = 0.4  # share of the time; a writer that is less busy is not what a download waits for
@@ -28,7 +30,6 @@ _FORGET = {True: 1 << 30, False: 128 << 20}  # bytes by one way after which what
 _BETTER = 1.2  # times as fast; less is not worth a change
 _DIRECT = getattr(os, "O_DIRECT", 0)
 _REFUSED = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOENT}  # or its name is gone
-_seeking = threading.Lock()  # for systems without pwrite and preadv (Windows)
 _sync_data = getattr(os, "fdatasync", os.fsync)
 
 
@@ -135,7 +136,7 @@ class DataFile:
         size, past_cache = len(view), self._goes_past_cache(offset, view)
         while view:
             count = self._write_past_cache(offset, view) if past_cache else 0
-            count = count or _write_at(self._descriptor, view, offset)
+            count = count or write_at(self._descriptor, view, offset)
             offset += count
             view = view[count:]
             past_cache = past_cache and self._goes_past_cache(offset, view)
@@ -150,7 +151,7 @@ class DataFile:
                 if error.errno not in _REFUSED:
                     raise
                 self._gauge.refused()
-        return _read_at(self._descriptor, view, offset)
+        return read_at(self._descriptor, view, offset)
 
     def sync(self) -> None:
         """Make its bytes durable."""
@@ -184,21 +185,3 @@ class DataFile:
                 raise
             self._gauge.refused()
             return 0
-
-
-def _read_at(descriptor: int, view: memoryview, offset: int) -> int:
-    if hasattr(os, "preadv"):
-        return os.preadv(descriptor, [view], offset)
-    with _seeking:
-        os.lseek(descriptor, offset, os.SEEK_SET)
-        piece = os.read(descriptor, len(view))
-    view[: len(piece)] = piece
-    return len(piece)
-
-
-def _write_at(descriptor: int, view: memoryview, offset: int) -> int:
-    if hasattr(os, "pwrite"):
-        return os.pwrite(descriptor, view, offset)
-    with _seeking:
-        os.lseek(descriptor, offset, os.SEEK_SET)
-        return os.write(descriptor, view)

@@ -26,6 +26,7 @@ Promises (tests/disk/test_partial.py):
   * two writers, where claims are worth nothing, never write one file and never publish each other's.
 """
 
+import errno
 import os
 import threading
 from bisect import bisect_right, insort
@@ -45,6 +46,7 @@ from fetcher.disk.claim import Claim, holder_facts
 from fetcher.disk.datafile import DataFile, Gauge, page_buffer
 from fetcher.disk.hashing import HASHING, Hasher, Hashing, Whole
 from fetcher.disk.journal import Journal, Record, read_journal
+from fetcher.disk.share import copy_range
 from fetcher.disk.writer import sweep
 from fetcher.errors import BusyError, InterruptedRun
 
@@ -208,6 +210,39 @@ class Partial:
             is_due = self._absorb_piece(offset, piece) or is_due
             offset = stop
         return is_due
+
+    def take(self, source: int, span: Span, digest: str) -> bool:
+        """Copy a chunk of another open file; it counts only if it has this blake3.
+
+        Args:
+            span: A whole chunk of which nothing is here.
+
+        Returns:
+            Whether it counts.
+
+        Raises:
+            DiskError: No space, quota.
+        """
+        try:
+            copy_range(source, self._data.descriptor, span.start, span.stop)
+        except OSError as error:
+            if error.errno == errno.EIO:
+                return False  # a disk that cannot read it
+            with disk_errors(self._folder):
+                raise
+        hasher = self._hashing.piece()
+        with disk_errors(self._folder):
+            for piece in self._read(span.start, span.stop):
+                hasher.update(piece)
+        if hasher.hexdigest() != digest:
+            return False
+        with self._lock:
+            self._check_free(span.start, span.stop)
+            segment = _Segment(span.start, span.stop, hasher, recorded=span.start)
+            self._add(segment)
+            self._dirty.add(segment)
+            self._unrecorded += span.size
+        return True
 
     def record(self) -> None:
         """Make segments durable that are complete or have grown by 8 MiB, and record them.

@@ -29,12 +29,12 @@ from fetcher.disk.atomic import backdate, disk_errors
 from fetcher.disk.batch import make_durable
 from fetcher.disk.folder import Folder, walk_to
 from fetcher.disk.index import Row
+from fetcher.disk.share import clone
 from fetcher.disk.writer import temporary_name
 from fetcher.errors import BlockedError, IntegrityError
 
 COPY_BELOW = 1 << 20  # bytes; an edit of a small file in place must not reach the store
 _PIECE = 1 << 20  # bytes
-_FICLONE = 0x40049409  # linux/fs.h
 _NO_SHARING = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES}
 
 
@@ -244,18 +244,15 @@ def _clone(source: Path, folder: Folder, temporary: str) -> bool:
     """Reflink (btrfs, xfs); False where the file system cannot."""
     if sys.platform != "linux":
         return False
-    import fcntl  # Linux only
-
     descriptor = folder.create(temporary)
     try:
         with source.open("rb") as file:
-            fcntl.ioctl(descriptor, _FICLONE, file.fileno())
+            if not clone(file.fileno(), descriptor):
+                folder.unlink(temporary)
+                return False
         os.fchmod(descriptor, 0o444)
         backdate(descriptor)
         os.fsync(descriptor)
-    except OSError:
-        folder.unlink(temporary)
-        return False
     finally:
         os.close(descriptor)
     return True

@@ -15,14 +15,16 @@ Promises (tests/disk/test_scan.py):
 import os
 import stat
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fetcher.core.digest import Sha256
+from fetcher.core.download import Span
 from fetcher.core.interfaces import Events
 from fetcher.core.plan import Leftover, LocalState, Look, State, Wanted
+from fetcher.core.proof import Proof
 from fetcher.disk.atomic import disk_errors
 from fetcher.disk.hashing import sha256_of
 from fetcher.disk.index import Intent, Row
@@ -41,6 +43,7 @@ class Scan:
         open_intents: Those of files that were not looked at; to be kept.
         intended: Spots that killed runs were about to write, whether looked at or not.
         bad: Spots whose bytes are not the index's although size, time and inode are.
+        differs: By spot, the spans that are not as locked, where that is known.
     """
 
     local: LocalState
@@ -49,12 +52,23 @@ class Scan:
     open_intents: tuple[Intent, ...]
     intended: tuple[str, ...]
     bad: tuple[str, ...]
+    differs: Mapping[str, tuple[Span, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Seen:
     look: Look
     row: Row | None
+    differs: tuple[Span, ...] = ()
+    is_sampled: bool = False
+
+
+Prove = Callable[[Wanted, Path], Proof]
+
+
+def prove_by_sha256(wanted: Wanted, path: Path) -> Proof:
+    """One file by one thread."""
+    return Proof(sha256=sha256_of(path))
 
 
 _ABSENT = _Seen(look=Look(state=State.ABSENT), row=None)
@@ -69,6 +83,7 @@ class Scanner:
         trusted: The rows whose content need not be hashed; empty for `verify`.
         events: Told about each hashing.
         intents: What a killed run was about to write, by spot: such a file is fetcher's.
+        prove: Hashes the file at a wanted spot.
     """
 
     def __init__(
@@ -79,8 +94,10 @@ class Scanner:
         trusted: Mapping[str, Row],
         events: Events,
         intents: Mapping[str, Intent] | None = None,
+        prove: Prove = prove_by_sha256,
     ) -> None:
         self._root = root
+        self._prove = prove
         self._intents = intents or {}
         self._rows = rows
         self._trusted = trusted
@@ -111,7 +128,7 @@ class Scanner:
             if spot not in seen and spot not in elsewhere and (names is None or intent.model in names)
         ]
         rows.update((row.spot, row) for row in filter(None, map(self._stray_row, strays)))
-        judged = {*seen, *(intent.spot for intent in strays)}
+        judged = {*(spot for spot, found in seen.items() if not found.is_sampled), *(item.spot for item in strays)}
         others = [
             row
             for row in rows.values()
@@ -133,6 +150,7 @@ class Scanner:
             open_intents=tuple(intent for spot, intent in self._intents.items() if spot not in judged),
             intended=tuple(self._intents),
             bad=tuple(spot for spot, found in seen.items() if found.row and found.row.damaged),
+            differs={spot: found.differs for spot, found in seen.items() if found.differs},
         )
 
     def _look(self, wanted: Wanted) -> _Seen:
@@ -163,17 +181,22 @@ class Scanner:
         looked_ns = time.time_ns()
         self._events.hashing(wanted.label, found.st_size)
         try:
-            sha256 = sha256_of(path)
+            proof = self._prove(wanted, path)
         except OSError as error:
             return _Seen(look=Look(state=State.FOREIGN, reason=f"cannot be read ({error.strerror})"), row=row)
-        fresh = _row_of(wanted, found, sha256, looked_ns)
+        if proof.sha256 is None:  # a sample, and right
+            return _Seen(look=Look(state=State.RIGHT), row=row, is_sampled=True)
+        seen = self._judge_bytes(wanted, found, _row_of(wanted, found, proof.sha256, looked_ns))
+        return replace(seen, differs=proof.differs)
+
+    def _judge_bytes(self, wanted: Wanted, found: os.stat_result, fresh: Row) -> _Seen:
+        row, sha256 = self._rows.get(wanted.spot), fresh.sha256
         if self._was_intended(wanted.spot, sha256):
             fresh = replace(fresh, wrote=True)
             return _Seen(look=_judge(fresh, wanted.sha256), row=fresh)
         if row is None:
-            if sha256 == wanted.sha256:
-                return _Seen(look=Look(state=State.RIGHT), row=fresh)
-            return _Seen(look=_foreign(None), row=None)
+            right = sha256 == wanted.sha256
+            return _Seen(look=Look(state=State.RIGHT), row=fresh) if right else _Seen(look=_foreign(None), row=None)
         return _compare(row, replace(fresh, wrote=row.wrote), wanted.sha256, found)
 
     def _is_trusted(self, spot: str, found: os.stat_result) -> bool:

@@ -6,16 +6,19 @@ it is placed, so that there are never two copies (design 4, rule 6).
 
 Promises (tests/disk/test_staging.py):
   * an object on the user's store is not copied into another one first;
-  * after `release` no staging store holds an object that a target holds.
+  * after `release` no staging store holds an object that a target holds; its chunk list stays, for `verify`.
 """
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from fetcher.core.digest import Sha256
 from fetcher.core.plan import Wanted
+from fetcher.disk.chunks import ChunkList
 from fetcher.disk.leftovers import remove_leftovers
 from fetcher.disk.store import Store
+from fetcher.errors import DiskError
 
 
 class Staging:
@@ -44,29 +47,7 @@ class Staging:
 
     def object_path(self, wanted: Wanted) -> Path:
         """Where the bytes are: in the spot's own store, else in any other."""
-        return self._holder(wanted).object_path(wanted.sha256)
-
-    def stored(self, wanted: Iterable[Wanted]) -> set[Sha256]:
-        """Digests that one of the stores holds."""
-        found: set[Sha256] = set()
-        for item in wanted:
-            if item.sha256 not in found and self._holder(item).has(item.sha256, item.size):
-                found.add(item.sha256)
-        return found
-
-    def discard_damaged(self, wanted: Sequence[Wanted]) -> bool:
-        """Remove the objects whose bytes are not what their name says; whether there were any."""
-        damaged = False
-        proven: set[Sha256] = set()
-        for item in wanted:
-            if item.sha256 in proven:
-                continue
-            holder = self._holder(item)
-            if not holder.prove(item.sha256):
-                holder.discard(item.sha256)
-                damaged = True
-            proven.add(item.sha256)
-        return damaged
+        return self.holder(wanted).object_path(wanted.sha256)
 
     def tidy(self) -> None:
         """Remove what killed runs left in the stores that are in use.
@@ -77,14 +58,8 @@ class Staging:
         for store in self._stores.values():
             remove_leftovers(store)
 
-    def release(self, placed: Iterable[Wanted]) -> None:
-        """Drop what staging stores still hold of files that are placed."""
-        for item in placed:
-            for store in self._stores.values():
-                if store is not self._shared and store.has(item.sha256, item.size):
-                    store.discard(item.sha256)
-
-    def _holder(self, wanted: Wanted) -> Store:
+    def holder(self, wanted: Wanted) -> Store:
+        """The store that has a file's object, else the one that would take it."""
         own = self.store_for(wanted)
         if own.has(wanted.sha256, wanted.size):
             return own
@@ -92,6 +67,34 @@ class Staging:
             if store.has(wanted.sha256, wanted.size):
                 return store
         return own
+
+    def stored(self, wanted: Iterable[Wanted]) -> set[Sha256]:
+        """Digests that one of the stores holds."""
+        found: set[Sha256] = set()
+        for item in wanted:
+            if item.sha256 not in found and self.holder(item).has(item.sha256, item.size):
+                found.add(item.sha256)
+        return found
+
+    def chunks(self, wanted: Wanted) -> ChunkList | None:
+        """The blake3 of each 16 MiB of a file, if one of the stores keeps it."""
+        own = self.store_for(wanted)
+        stores = (own, *(store for store in self._stores.values() if store is not own))
+        return next(filter(None, (store.chunks(wanted.sha256) for store in stores)), None)
+
+    def keep_chunks(self, wanted: Wanted, chunks: ChunkList) -> None:
+        """Keep the chunk list of a proven file for the next time; where there is no store none is made."""
+        store = self.store_for(wanted)
+        if store.root.is_dir():
+            with contextlib.suppress(DiskError):  # a help for later runs only
+                store.keep_chunks(wanted.sha256, chunks)
+
+    def release(self, placed: Iterable[Wanted]) -> None:
+        """Drop what staging stores still hold of files that are placed."""
+        for item in placed:
+            for store in self._stores.values():
+                if store is not self._shared and store.has(item.sha256, item.size):
+                    store.drop(item.sha256)
 
     def _choose(self, base: Path, parent: Path) -> Store:
         device = _device(parent)

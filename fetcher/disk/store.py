@@ -89,7 +89,7 @@ class Store:
         """The blake3 of each 16 MiB of an object, if the store keeps it."""
         try:
             return ChunkList.parse(self.chunks_path(sha256).read_text(encoding="ascii"))
-        except (FileNotFoundError, ValueError):
+        except (OSError, ValueError):
             return None
 
     def discard(self, sha256: Sha256) -> None:
@@ -101,6 +101,24 @@ class Store:
         for path in (self.object_path(sha256), self.chunks_path(sha256)):
             with disk_errors(path), contextlib.suppress(FileNotFoundError):
                 path.unlink()
+
+    def drop(self, sha256: Sha256) -> None:
+        """Remove an object and keep its chunk list, for files elsewhere that hold the same bytes.
+
+        Raises:
+            DiskError: It may not be removed.
+        """
+        path = self.object_path(sha256)
+        with disk_errors(path), contextlib.suppress(FileNotFoundError):
+            path.unlink()
+
+    def keep_chunks(self, sha256: Sha256, chunks: ChunkList) -> None:
+        """Keep, or replace, the chunk list of bytes whose sha256 was proven.
+
+        Raises:
+            DiskError: No space, read-only, no permission.
+        """
+        self._write_chunks(sha256, chunks)
 
     def add_bytes(self, data: bytes) -> Sha256:
         """Keep bytes that are in memory; returns their name.
@@ -130,7 +148,7 @@ class Store:
             DiskError: No space, read-only, no permission.
         """
         folder = self.partial_folder(expected.name)
-        return Partial.open(folder, expected=expected, keep=self._keep, gauge=self._gauge, stop=stop, hashing=hashing)
+        return Partial.open(folder, expected=expected, keep=self.keep, gauge=self._gauge, stop=stop, hashing=hashing)
 
     def partial_folder(self, name: Sha256) -> Path:
         """Where an object is while it is on its way; see `Expected.name`."""
@@ -158,8 +176,12 @@ class Store:
             path = path.parent
         return path
 
-    def _keep(self, data: Path, sha256: Sha256, chunks: ChunkList) -> None:
-        """Give a finished file, proven and durable, its name as an object."""
+    def keep(self, data: Path, sha256: Sha256, chunks: ChunkList) -> None:
+        """Give a finished file, proven and durable, its name as an object; it must be on the same file system.
+
+        Raises:
+            OSError: It cannot be renamed.
+        """
         path = self.object_path(sha256)
         if self.has(sha256, chunks.size):
             return  # another writer was first; its object is shared already

@@ -1,8 +1,5 @@
 """Two real file systems: an object goes where its target is, and leaves no second copy."""
 
-import shutil
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,19 +13,8 @@ from tests.cli.command import Desk, desk
 from tests.disk.looks import sha
 from tests.hub.publish import MIB, Publisher, read_tree
 
-_MEMORY = Path("/dev/shm")  # a tmpfs on every Linux
 _DATA = b"bytes of a model"
 _TREE: dict[str, bytes | int] = {"config.json": b"{}", "sub/model.bin": 3 * MIB}
-
-
-@pytest.fixture
-def abroad(tmp_path: Path) -> Iterator[Path]:
-    """An empty folder on another file system than `tmp_path`."""
-    if not _MEMORY.is_dir() or _MEMORY.stat().st_dev == tmp_path.stat().st_dev:
-        pytest.skip("there is no second file system here")
-    folder = Path(tempfile.mkdtemp(prefix="fetcher-test-", dir=_MEMORY))
-    yield folder
-    shutil.rmtree(folder)
 
 
 @pytest.fixture
@@ -128,19 +114,6 @@ def test_what_no_store_holds_is_due_in_the_target_s_own(staging: Staging, shared
     assert staging.stored([far, near]) == set()
     assert staging.object_path(near) == path
     assert staging.object_path(far) == staging.store_for(far).object_path(far.sha256)
-
-
-def test_a_damaged_object_is_discarded_and_a_right_one_stays(staging: Staging, shared: Store) -> None:
-    """Only hashing tells; what is discarded is fetched anew."""
-    good, bad = _wanted("models/m"), _wanted("models/m", b"other bytes", "other.bin")
-    shared.add_bytes(_DATA)
-    shared.add_bytes(b"other bytes")
-    assert not staging.discard_damaged([good, bad])
-    path = shared.object_path(bad.sha256)
-    path.chmod(0o644)
-    path.write_bytes(b"other bytEs")
-    assert staging.discard_damaged([good, bad])
-    assert staging.stored([good, bad]) == {good.sha256}
 
 
 # --- whole syncs ----------------------------------------------------------------------
