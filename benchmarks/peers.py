@@ -102,9 +102,18 @@ def lock_command(project: Path) -> list[str]:
 
 
 def _fetcher(order: Order) -> Start:
+    return _sync(order, "fetcher")
+
+
+def _unhashed(order: Order) -> Start:
+    start = _sync(order, "benchmarks.unhashed")
+    return Start(command=start.command, environment={**start.environment, "PYTHONPATH": str(Path(__file__).parents[1])})
+
+
+def _sync(order: Order, module: str) -> Start:
     for name in ("models.toml", "models.lock"):
         shutil.copyfile(order.project / name, order.folder / name)
-    command = [sys.executable, "-m", "fetcher", "-C", str(order.folder), "sync", "--frozen"]
+    command = [sys.executable, "-m", module, "-C", str(order.folder), "sync", "--frozen"]
     if order.connections:
         for option in _fetcher_options():
             command += [option, str(order.connections)]
@@ -215,6 +224,14 @@ ALL = (
         is_there=_importable("fetcher"),
         version=_distribution("fetcher"),
         start=_fetcher,
+    ),
+    Peer(
+        name="no hash",
+        checks_sha256=False,
+        package="fetcher",
+        is_there=_importable("fetcher"),
+        version=_distribution("fetcher"),
+        start=_unhashed,
     ),
     Peer(
         name="curl",

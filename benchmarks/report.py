@@ -87,7 +87,7 @@ def _goal_rows(all_measured: Sequence[Measured]) -> Iterator[str]:
 
 
 def _goal_row(goal: Goal, measured: Measured) -> str:
-    share = measured.share("fetcher", goal.peer)
+    share = measured.share(goal.client, goal.peer, goal.measure)
     what = f"{measured.data.spec.title}, {LINES[measured.scenario.line]}"
     if share is None:
         return f"| {what} | {goal.text()} | – | not measured |\n"

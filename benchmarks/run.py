@@ -83,10 +83,12 @@ class Measured:
         found = [result for result in self.results if result.peer.name == name and not result.failure]
         return found[0] if found else None
 
-    def share(self, name: str, of: str) -> float | None:
-        """A client's wall time as a share of another's."""
+    def share(self, name: str, of: str, measure: str = "wall") -> float | None:
+        """A client's wall time, or CPU time, as a share of another's."""
         one, other = self.result(name), self.result(of)
-        return one.wall_s / other.wall_s if one and other else None
+        if not (one and other):
+            return None
+        return one.cpu_s / other.cpu_s if measure == "cpu" else one.wall_s / other.wall_s
 
 
 class Bench:
