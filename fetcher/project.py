@@ -200,7 +200,8 @@ class Project:
         """Ask the sources what the manifest means now.  Writes nothing."""
         known = self.lock_text()
         before = known.lock if known else Lock()
-        with closing(catalog_of(self.settings, self.endpoints)) as catalog:
+        made = catalog_of(self.settings, self.endpoints, root=self.root, addresses=self.manifest.addresses)
+        with closing(made) as catalog:
             after = resolve(self.manifest, before, catalog, hasher=self._hasher(), upgrade=upgrade, events=self.events)
         self._road().surveyor.everything(after)  # refuses two models with one spot
         text = write_lock(after, known)

@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from fetcher.core.choice import unknown_models
-from fetcher.core.digest import Sha256
-from fetcher.core.interfaces import Events, RemoteFile, Snapshot, Source
-from fetcher.core.lock import Lock, LockedFile, LockedModel, PinnedSource, tree_of
+from fetcher.core.digest import Commit, Sha256
+from fetcher.core.interfaces import Events, RemoteFile, Snapshot, Source, Unlisted
+from fetcher.core.lock import Lock, LockedFile, LockedModel, PinnedSource, stale_fields, tree_of
 from fetcher.core.manifest import Manifest, ModelSpec, SourceRef
 from fetcher.core.paths import ModelName, RepoPath
 from fetcher.core.secrets import SECRETS
@@ -114,11 +114,11 @@ class _Draft:
         return LockedModel(
             name=self.spec.name,
             source=self.spec.source,
-            commit=self.home.commit,
+            commit=_commit_of(self.home, files),
             tree=tree_of(files),
             requested=self.spec.requested,
             files=files,
-            fallback=tuple(PinnedSource(source=home.ref, commit=home.commit) for home in self.fallback),
+            fallback=tuple(PinnedSource(source=home.ref, commit=_commit_of(home, files)) for home in self.fallback),
         )
 
 
@@ -155,14 +155,18 @@ def _draft(
     revision = _revision_to_ask(spec, locked, upgrade)
     if locked is not None and revision == locked.commit and _is_fresh(spec, locked):
         return locked
-    source, snapshot = _snapshot(sources, spec.source, revision)
+    keep = locked if locked is not None and revision == locked.commit else None
+    source, snapshot = _snapshot(sources, spec.source, revision, _names(spec.requested.files))
     selection = select(snapshot.files, spec.requested, model=spec.name)
     for pattern in selection.idle_patterns:
         events.note(f'{spec.name}: the pattern "{pattern}" matches no file')
-    home = _home(spec, spec.source, (source, snapshot), sources, selection.files, locked)
+    home = _home(spec, spec.source, (source, snapshot), sources, _told(spec, selection.files), locked, keep)
+    _require_unmoved(spec, home)
     paths = [file.path for file in selection.files]
     return _Draft(
-        spec=spec, home=home, fallback=tuple(_fallback(spec, ref, paths, sources, locked) for ref in spec.fallback)
+        spec=spec,
+        home=home,
+        fallback=tuple(_fallback(spec, ref, paths, sources, locked, keep) for ref in spec.fallback),
     )
 
 
@@ -173,19 +177,21 @@ def _home(
     sources: Sources,
     files: tuple[RemoteFile, ...],
     locked: LockedModel | None,
+    keep: LockedModel | None,
 ) -> Home:
-    """A home with what the lock knows of its files."""
+    """A home with what the lock knows of its files; `keep` is the section if its pins are to stay."""
     source, snapshot = listed
     places = (*sources.routes(ref), *sources.candidates(ref))
     known = {file.path: file for file in locked.files} if locked is not None and locked.is_intact() else {}
     commits = {(pin.source, pin.commit) for pin in locked.fallback} | {(locked.source, locked.commit)} if locked else ()
+    stays = keep is not None and not ref.has_commits and ref in {keep.source, *(pin.source for pin in keep.fallback)}
     return Home(
         model=spec.name,
         ref=ref,
         commit=snapshot.commit,
         files=files,
         sources=(source, *(other for other in places if other is not source)),
-        pinned=known if (ref, snapshot.commit) in commits else {},
+        pinned=known if stays or (ref, snapshot.commit) in commits else {},
         likely={path: Likely(file=file) for path, file in known.items()},
     )
 
@@ -194,20 +200,48 @@ def _revision_to_ask(spec: ModelSpec, locked: LockedModel | None, upgrade: Upgra
     """The locked commit while the manifest still allows it, else what the manifest says."""
     if locked is None or upgrade.takes(spec.name):
         return spec.requested.revision
-    if (spec.source, spec.requested.revision) != (locked.source, locked.requested.revision):
+    wanted, had = spec.requested, locked.requested
+    if (spec.source, wanted.revision, wanted.addresses) != (locked.source, had.revision, had.addresses):
         return spec.requested.revision
     return locked.commit
 
 
 def _is_fresh(spec: ModelSpec, locked: LockedModel) -> bool:
-    return (
-        spec.requested == locked.requested
-        and spec.fallback == tuple(pin.source for pin in locked.fallback)
-        and locked.is_intact()
-    )
+    return not any(stale_fields(spec, locked))
 
 
-def _snapshot(sources: Sources, ref: SourceRef, revision: str | None) -> tuple[Source, Snapshot]:
+def _names(texts: Sequence[str]) -> list[RepoPath]:
+    return [RepoPath(text) for text in texts]
+
+
+def _told(spec: ModelSpec, files: Sequence[RemoteFile]) -> tuple[RemoteFile, ...]:
+    """The files with the sha256 that the manifest gives to some."""
+    given = {file.path: file.sha256 for file in spec.web}
+    return tuple(replace(file, sha256=file.sha256 or given.get(file.path)) for file in files)
+
+
+def _commit_of(home: Home, files: tuple[LockedFile, ...]) -> Commit:
+    """A home without commits of its own is at the digest of what is taken of it."""
+    return home.commit if home.ref.has_commits else Commit(tree_of(files))
+
+
+def _require_unmoved(spec: ModelSpec, home: Home) -> None:
+    """Raise an IntegrityError if a file of a source without commits is another one than its pin."""
+    if home.ref.has_commits:
+        return
+    for file in home.files:
+        pinned = home.pinned.get(file.path)
+        if pinned is not None and file.sha256 is None and pinned.size != file.size:
+            raise IntegrityError(
+                f"{spec.name}: {file.path} has changed at {home.ref} since it was locked.",
+                facts=[f"locked: {pinned.size} bytes", f"offered: {file.size} bytes"],
+                fix=f"run `fetcher lock --upgrade {spec.name}` to accept the new file",
+            )
+
+
+def _snapshot(
+    sources: Sources, ref: SourceRef, revision: str | None, names: Sequence[RepoPath]
+) -> tuple[Source, Snapshot]:
     """Ask the routes, then the candidates; returns who answered, and what.
 
     A route may lack what it is asked for: it is no home.  A mirror of the manifest is asked
@@ -215,25 +249,27 @@ def _snapshot(sources: Sources, ref: SourceRef, revision: str | None) -> tuple[S
     """
     for source in sources.routes(ref):
         try:
-            return source, _discreet(source, ref, revision)
+            return source, _discreet(source, ref, revision, names)
         except (SourceError, NotFoundError, AuthError):
             continue
     *firsts, last = sources.candidates(ref)
     for source in firsts:
         try:
-            return source, _discreet(source, ref, revision)
+            return source, _discreet(source, ref, revision, names)
         except SourceError:
             continue
-    return last, _discreet(last, ref, revision)
+    return last, _discreet(last, ref, revision, names)
 
 
-def _discreet(source: Source, ref: SourceRef, revision: str | None) -> Snapshot:
-    """What a source lists, unless a name in it would bring a token into the lock.
+def _discreet(source: Source, ref: SourceRef, revision: str | None, names: Sequence[RepoPath]) -> Snapshot:
+    """What a source lists, or says of `names` if it cannot list.
+
+    A name in it must not bring a token into the lock.
 
     Raises:
         IntegrityError: It would.
     """
-    snapshot = source.snapshot(ref, revision)
+    snapshot = source.look(ref, names) if isinstance(source, Unlisted) else source.snapshot(ref, revision)
     if SECRETS.are_in("\n".join(file.path for file in snapshot.files)):
         raise IntegrityError(
             f"{source.label} lists a file of {ref.repo} whose name holds your token.",
@@ -243,14 +279,25 @@ def _discreet(source: Source, ref: SourceRef, revision: str | None) -> Snapshot:
 
 
 def _fallback(
-    spec: ModelSpec, ref: SourceRef, paths: Sequence[RepoPath], sources: Sources, locked: LockedModel | None
+    spec: ModelSpec,
+    ref: SourceRef,
+    paths: Sequence[RepoPath],
+    sources: Sources,
+    locked: LockedModel | None,
+    keep: LockedModel | None,
 ) -> Home:
-    """Another home of the same bytes, at its own default revision.
+    """Another home of the same bytes, at its pin while the model stays at its own, else at its default revision.
 
     Raises:
         NotFoundError: A file is missing there.
     """
-    source, snapshot = _snapshot(sources, ref, None)
+    pins = {pin.source: pin.commit for pin in keep.fallback} if keep is not None else {}
+    try:
+        source, snapshot = _snapshot(sources, ref, pins.get(ref), paths)
+    except NotFoundError:
+        if ref not in pins:
+            raise
+        source, snapshot = _snapshot(sources, ref, None, paths)  # the pin is gone; the bytes are compared anyway
     there = {file.path: file for file in snapshot.files}
     missing = [path for path in paths if path not in there]
     if missing:
@@ -259,7 +306,7 @@ def _fallback(
             facts=[f"missing: {path}" for path in missing[:10]],
             fix=f"remove it from `fallback` of [models.{spec.name}] in models.toml",
         )
-    return _home(spec, ref, (source, snapshot), sources, tuple(there[path] for path in paths), locked)
+    return _home(spec, ref, (source, snapshot), sources, tuple(there[path] for path in paths), locked, keep)
 
 
 def _require_same(spec: ModelSpec, ref: SourceRef, files: Sequence[LockedFile], there: Sequence[LockedFile]) -> None:

@@ -20,7 +20,8 @@ from fetcher.core.choice import EVERYTHING, Choice
 from fetcher.core.digest import Sha256
 from fetcher.core.interfaces import Events, FetchRequest
 from fetcher.core.lock import Lock, LockedModel
-from fetcher.core.manifest import Endpoint, Layout
+from fetcher.core.manifest import Endpoint, Layout, SourceRef
+from fetcher.core.paths import RepoPath
 from fetcher.core.plan import Wanted
 from fetcher.core.proof import Depth
 from fetcher.core.retry import RetrySchedule
@@ -141,7 +142,9 @@ class Road:
         by_digest: dict[Sha256, list[tuple[Wanted, LockedModel]]] = {}
         for home in survey.homes:
             by_digest.setdefault(home[0].sha256, []).append(home)
-        with closing(catalog_of(self.settings, rooted(self.layout.sources, self.root))) as catalog:
+        endpoints = rooted(self.layout.sources, self.root)
+        made = catalog_of(self.settings, endpoints, root=self.root, addresses=self.layout.addresses)
+        with closing(made) as catalog:
 
             def request(wanted: Wanted) -> FetchRequest:
                 homes = sorted(by_digest[wanted.sha256], key=lambda home: home[0] is not wanted)
@@ -208,10 +211,18 @@ def rooted(endpoints: Mapping[str, Endpoint], root: Path) -> dict[str, Endpoint]
     }
 
 
-def catalog_of(settings: Settings, endpoints: Mapping[str, Endpoint]) -> Catalog:
-    """The sources that settings and `[sources]` of a manifest make."""
+def catalog_of(
+    settings: Settings,
+    endpoints: Mapping[str, Endpoint],
+    *,
+    root: Path = Path(),
+    addresses: Mapping[SourceRef, Mapping[RepoPath, str]] | None = None,
+) -> Catalog:
+    """The sources that settings and a manifest in the folder `root` make."""
     return Catalog(
         endpoints=endpoints,
+        root=root,
+        addresses=addresses,
         environment=settings.environment,
         home=settings.home,
         stored=TokenStore(settings.logins),

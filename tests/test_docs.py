@@ -14,7 +14,9 @@ import fetcher
 from fetcher.cli.app import app
 from fetcher.formats.manifest_toml import read_manifest
 from fetcher.serve.hub import Hub
-from tests.hub.publish import Publisher, read_tree
+from tests.cli.command import desk
+from tests.hub.plain import served_plainly
+from tests.hub.publish import Publisher, read_tree, write_tree
 
 _ROOT = Path(__file__).parents[1]
 _README = (_ROOT / "README.md").read_text(encoding="utf-8")
@@ -69,6 +71,22 @@ def test_the_readme_s_manifests_are_good() -> None:
     assert blocks
     for block in blocks:
         assert read_manifest(block, file="README.md").models
+
+
+def test_the_readme_s_urls_and_folders_are_locked_and_synced(tmp_path: Path) -> None:
+    """The example with a server on loopback in the place of its host."""
+    (block,) = (each for each in re.findall(r"```toml\n(.*?)```", _README, flags=re.DOTALL) if "file:" in each)
+    write_tree(tmp_path / "shared/one", {"model.bin": b"one"})
+    write_tree(
+        tmp_path / "releases", {"v1/model.bin": b"one", "v1/common/config.json": b"{}", "v2/model.bin": b"foo\n"}
+    )
+    with served_plainly(tmp_path) as url:
+        at = desk(tmp_path / "project", url)
+        (at.folder / "models.toml").write_text(block.replace("https://files.example", url), encoding="utf-8")
+        at.ok("lock")
+        at.ok("sync")
+    assert at.placed("one") == at.placed("folder") == {"model.bin": b"one"}
+    assert at.placed("several") == {"config.json": b"{}", "model.bin": b"foo\n"}
 
 
 def test_the_variables_of_the_readme_are_those_of_the_code() -> None:

@@ -4,13 +4,14 @@ import hashlib
 import random
 import re
 import threading
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 from fetcher.serve.hub import Hub
 from tests.cli.command import Desk, desk
 from tests.hub.faults import BYTES, OBJECT, Corrupt, Fault, FaultProxy, Hangup, Line, Reply, Rule
-from tests.hub.publish import MIB, Publisher
+from tests.hub.publish import KIB, MIB, Publisher
 
 _LARGE = 300 * MIB
 _TREE: dict[str, bytes | int] = {"config.json": b'{"a": 1}\n', "model.safetensors": 2 * MIB}
@@ -174,3 +175,20 @@ def test_the_environment_routes_a_sync_through_a_mirror_and_leaves_the_lock(
     at.ok("lock")
     assert (at.folder / "models.lock").read_bytes() == lock
     assert home.requests == []
+
+
+def test_a_fallback_keeps_its_own_pin_while_the_model_keeps_its(tmp_path: Path, publisher: Publisher, hub: Hub) -> None:
+    """Another choice of files must not fail because the other home has moved on."""
+    tree = publisher.publish("owner/model", {"a.bin": 9 * KIB, "b.bin": 5 * KIB})
+    publisher.publish("owner/copy", tree)
+    at = desk(tmp_path / "project", hub.url)
+    _homes(at, hub.url, fallback='fallback = ["b:owner/copy"]\ninclude = ["a.bin"]')
+    at.ok("lock")
+    before = tomllib.loads((at.folder / "models.lock").read_text())["models"]["m"]
+    publisher.branch("owner/copy", "master", {"a.bin": b"moved on", "b.bin": tree["b.bin"]})
+    _homes(at, hub.url, fallback='fallback = ["b:owner/copy"]')
+    at.ok("lock")
+    after = tomllib.loads((at.folder / "models.lock").read_text())["models"]["m"]
+    assert list(after["files"]) == ["a.bin", "b.bin"]
+    assert after["fallback"] == before["fallback"]
+    assert at.fetcher("lock", "--upgrade").code == 4

@@ -4,9 +4,11 @@ Words: a *snapshot* is what a source says a repository holds at one commit.  A *
 the bytes of one reply, on their way.  A *candidate* is one place where a digest can be had.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from fetcher.core.digest import Commit, Expected, GitBlob, Sha256
 from fetcher.core.manifest import SourceRef
@@ -65,6 +67,8 @@ class Head:
         length: Content-Length of this reply in bytes, None when unknown.
         content_type: Media type in lower case, "" when unknown.
         host: Who answered, for messages.
+        stamp: What the server calls this version of the file (ETag, else Last-Modified),
+            "" when it does not say.
     """
 
     status: int
@@ -73,6 +77,7 @@ class Head:
     length: int | None = None
     content_type: str = ""
     host: str = ""
+    stamp: str = ""
 
 
 class Body(Protocol):
@@ -134,6 +139,32 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Release all connections."""
+        ...
+
+
+@runtime_checkable
+class Unlisted(Protocol):
+    """A source that cannot list what it has: it tells of files by name."""
+
+    def look(self, ref: SourceRef, names: Sequence[RepoPath]) -> Snapshot:
+        """The files of these names, as they are now.
+
+        Raises:
+            NotFoundError, AuthError, SourceError: As for `Source.snapshot`.
+        """
+        ...
+
+
+@runtime_checkable
+class OnThisMachine(Protocol):
+    """A source whose files can be hashed where they are."""
+
+    def path_of(self, address: RemoteAddress) -> Path:
+        """Where a file is.
+
+        Raises:
+            NotFoundError: It is no longer there.
+        """
         ...
 
 

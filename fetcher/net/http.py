@@ -369,6 +369,7 @@ def _head(exchange: Exchange) -> Head:
         length=length,
         content_type=media_type(headers.get("content-type")),
         host=host,
+        stamp=headers.get("etag") or headers.get("last-modified") or "",
     )
 
 

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from fetcher.core.interfaces import Source
-from fetcher.core.manifest import BUILT_IN_SCHEMES, HUGGINGFACE, MODELSCOPE, Endpoint, SourceRef
+from fetcher.core.manifest import BUILT_IN_SCHEMES, FOLDER, HUGGINGFACE, MODELSCOPE, Endpoint, SourceRef
+from fetcher.core.paths import RepoPath
 from fetcher.core.retry import RetrySchedule
 from fetcher.errors import ConfigError
 from fetcher.net.credentials import NoStoredTokens, StoredTokens, Token
@@ -65,6 +66,8 @@ class Catalog:
         environment: Variables for endpoints and tokens.
         home: The user's home folder.
         stored: The tokens of `fetcher login`.
+        root: The manifest's folder, which folders are relative to.
+        addresses: Where the files of URLs are, by source.
         idle_timeout_s: Seconds without a byte after which a reply is given up.
         retry: When to ask again for a listing.
         may_go_private: Whether public hubs may redirect to private addresses.
@@ -77,11 +80,15 @@ class Catalog:
         environment: Mapping[str, str],
         home: Path,
         stored: StoredTokens | None = None,
+        root: Path = Path(),
+        addresses: Mapping[SourceRef, Mapping[RepoPath, str]] | None = None,
         idle_timeout_s: float = 60.0,
         retry: RetrySchedule | None = None,
         may_go_private: bool = False,
     ) -> None:
         self._endpoints = endpoints
+        self._root = root
+        self._addresses = addresses or {}
         self._environment = environment
         self._stored = stored or NoStoredTokens()
         self._idle_timeout_s = idle_timeout_s
@@ -100,10 +107,11 @@ class Catalog:
         Raises:
             ConfigError: No such endpoint, or a kind that this version does not read.
         """
+        key = ref.scheme if ref.scheme in _KINDS or ref.scheme in self._endpoints else str(ref)
         with self._lock:
-            if ref.scheme not in self._sources:
-                self._sources[ref.scheme] = self._made(ref)
-            return self._sources[ref.scheme]
+            if key not in self._sources:
+                self._sources[key] = self._made(ref)
+            return self._sources[key]
 
     def routes(self, ref: SourceRef) -> tuple[Source, ...]:
         """The mirrors that the environment names for the hub of `ref`; to be asked before all others.
@@ -111,6 +119,8 @@ class Catalog:
         Raises:
             ConfigError: As `candidates`, or the variable holds what is no address.
         """
+        if ref.is_url or ref.scheme == FOLDER:
+            return ()
         with self._lock:
             if ref.scheme not in self._routes:
                 endpoint = self._endpoint(ref)
@@ -188,6 +198,15 @@ class Catalog:
                 source.close()
 
     def _made(self, ref: SourceRef) -> tuple[Source, ...]:
+        if ref.scheme == FOLDER:
+            from fetcher.sources.folder import FolderSource
+
+            return (FolderSource(self._root / ref.repo, label=str(ref), project=self._root),)
+        if ref.is_url:
+            from fetcher.sources.url import UrlSource
+
+            addresses = self._addresses.get(ref, {})
+            return (UrlSource(str(ref), addresses=addresses, client=self._client(), retry=self._retry),)
         endpoint = self._endpoint(ref)
         return self._at(endpoint, (endpoint.endpoint, *endpoint.mirrors), self.token(endpoint))
 
@@ -309,7 +328,7 @@ def _base_url(name: str, url: str) -> str:
 
 def _not_yet(ref: str, kind: str) -> ConfigError:
     return ConfigError(
-        f"This version of fetcher reads ModelScope and Hugging Face only, not `{kind}:`.",
+        f"This version of fetcher does not read `{kind}:` yet.",
         facts=[f"source: {ref}"],
         fix="use `modelscope:OWNER/NAME` or `huggingface:OWNER/NAME`, or a [sources.NAME] of one of these kinds",
     )

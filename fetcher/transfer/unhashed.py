@@ -5,10 +5,15 @@ Not in here: which files those are (unhashed.py beside resolve.py).
 
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from fetcher.core.digest import GitBlob, Sha256
-from fetcher.core.interfaces import Events, FetchRequest
+from fetcher.core.interfaces import Events, FetchRequest, OnThisMachine
+from fetcher.disk.atomic import disk_errors
+from fetcher.disk.hashing import sha256_of
 from fetcher.disk.store import Store
+from fetcher.errors import IntegrityError, InterruptedRun
 from fetcher.transfer.jobs import Job, TransferSettings
 from fetcher.transfer.run import run_transfer
 from fetcher.transfer.space import require_space
@@ -28,7 +33,32 @@ class StoreHasher:
         self._stop = stop
 
     def fetch(self, requests: Sequence[FetchRequest]) -> list[Sha256]:
-        """The sha256 of each request, in their order."""
+        """The sha256 of each request, in their order; files of this machine are hashed where they are."""
+        near = {place: request for place, request in enumerate(requests) if _path_of(request) is not None}
+        far = [request for place, request in enumerate(requests) if place not in near]
+        with ThreadPoolExecutor(max_workers=self._settings.cores) as pool:
+            here = dict(zip(near, pool.map(self._hash, near.values()), strict=True))
+        there = iter(self._fetch(far) if far else ())
+        return [here[place] if place in here else next(there) for place in range(len(requests))]
+
+    def _hash(self, request: FetchRequest) -> Sha256:
+        if self._stop.is_set():
+            raise InterruptedRun("Interrupted while files were hashed.", fix="run the command again")
+        path = _path_of(request) or Path()
+        self._events.hashing(request.label, request.size)
+        with disk_errors(path):
+            before = path.stat()
+            sha256 = sha256_of(path)
+            after = path.stat()
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or after.st_size != request.size:
+            raise IntegrityError(
+                f"{request.label} has changed while it was being locked.",
+                facts=[f"file: {path}"],
+                fix="run `fetcher lock` again when nobody writes there",
+            )
+        return sha256
+
+    def _fetch(self, requests: Sequence[FetchRequest]) -> list[Sha256]:
         jobs = [Job(request=request, store=self._store) for request in requests]
         require_space(jobs)
         outcomes = run_transfer(jobs, settings=self._settings, events=self._events, stop=self._stop)
@@ -42,3 +72,9 @@ class StoreHasher:
     def holds(self, sha256: Sha256, size: int, git_blob: GitBlob) -> bool:
         """Whether the store has an object that is that git blob."""
         return self._store.holds_blob(sha256, size, git_blob)
+
+
+def _path_of(request: FetchRequest) -> Path | None:
+    """Where a file is that need not be fetched to be hashed."""
+    first = request.candidates[0]
+    return first.source.path_of(first.address) if isinstance(first.source, OnThisMachine) else None
