@@ -40,27 +40,29 @@ def _folder_model(at: Desk, more: str = "") -> None:
     at.manifest(f'[models.m]\nsource = "file:../weights"\n{more}\n')
 
 
-def test_the_same_model_has_the_same_tree_from_a_hub_a_folder_and_a_web_server(
+def test_the_same_model_has_the_same_tree_from_both_hubs_a_folder_and_a_web_server(
     at: Desk, publisher: Publisher, tmp_path: Path, web: tuple[Path, str]
 ) -> None:
     """A lock pins bytes, not where they come from; what has no commits is at the digest of its tree."""
     tree = publisher.publish("owner/model", _TREE)
+    at.environment["HF_ENDPOINT"] = at.environment["MODELSCOPE_ENDPOINT"]
     write_tree(tmp_path / "weights", tree)
     write_tree(web[0], tree)
     names = ", ".join(f'"{path}"' for path in tree)
     at.manifest(
         '[models.hub]\nsource = "ms:owner/model"\n'
+        '[models.hf]\nsource = "hf:owner/model"\n'
         '[models.folder]\nsource = "file:../weights/"\n'
         f'[models.web]\nsource = "{web[1]}/"\nfiles = [{names}]\n'
     )
     at.ok("lock")
-    trees = {_locked(at, name)["tree"] for name in ("hub", "folder", "web")}
+    trees = {_locked(at, name)["tree"] for name in ("hub", "hf", "folder", "web")}
     assert len(trees) == 1
     assert {f"sha256:{_locked(at, name)['commit']}" for name in ("folder", "web")} == trees
     assert _locked(at, "folder")["source"] == "file:../weights"
     at.ok("lock", "--check")
     at.ok("sync")
-    assert at.placed("hub") == at.placed("folder") == at.placed("web") == tree
+    assert at.placed("hub") == at.placed("hf") == at.placed("folder") == at.placed("web") == tree
 
 
 def test_a_folder_is_hashed_where_it_is_and_copied_by_the_sync(at: Desk, tmp_path: Path) -> None:

@@ -11,13 +11,10 @@ Promises (tests/test_urls_and_folders.py):
 """
 
 import hashlib
-import random
 import secrets
 import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import count
 from urllib.parse import unquote, urlsplit
 
 from fetcher.core.digest import Commit
@@ -28,6 +25,7 @@ from fetcher.core.retry import RetrySchedule
 from fetcher.core.web import address_of, file_name, is_folder
 from fetcher.errors import FetcherError, IntegrityError, NotFoundError, SourceError
 from fetcher.net.http import HttpClient, Reply
+from fetcher.net.patience import Patience
 from fetcher.net.redact import host_of, printable
 
 _AT_ONCE = 8  # questions to one server; as many as models are resolved at a time
@@ -41,8 +39,7 @@ class UrlSource:
         url: The file, or the folder with `/` at its end.
         addresses: Files that lie elsewhere than below it.
         client: Its connections; closed with the source.
-        sleep: Waits between tries of a question.
-        dice: Gives 0 to 1, to spread the waits.
+        retry: When to ask again for a size.
     """
 
     def __init__(
@@ -52,15 +49,11 @@ class UrlSource:
         addresses: Mapping[RepoPath, str],
         client: HttpClient,
         retry: RetrySchedule,
-        sleep: Callable[[float], object] = time.sleep,
-        dice: Callable[[], float] = random.random,
     ) -> None:
         self._url = url
         self._addresses = addresses
         self._client = client
-        self._retry = retry
-        self._sleep = sleep
-        self._dice = dice
+        self._patiently = Patience(retry)
         self._stamps: dict[RepoPath, str] = {}
         self._lock = threading.Lock()
 
@@ -116,17 +109,11 @@ class UrlSource:
 
     def _ask(self, name: RepoPath) -> Head:
         """The head of a reply with the first byte; `total` is the file's size."""
-        for attempt in count(1):
-            try:
-                with self._open(name, 0, 1, 2) as body:
-                    return self._judged(name, body.head)
-            except SourceError as error:
-                asked_s = error.retry_after_s
-                delay_s = self._retry.delay_s(attempt, retry_after_s=asked_s, jitter=self._dice())
-                if not error.transient or delay_s is None:
-                    raise
-            self._sleep(delay_s)
-        raise AssertionError("count() ended")
+        return self._patiently(lambda: self._first_byte(name))
+
+    def _first_byte(self, name: RepoPath) -> Head:
+        with self._open(name, 0, 1, 2) as body:
+            return self._judged(name, body.head)
 
     def _judged(self, name: RepoPath, head: Head) -> Head:
         """The head with the file's size, if it is that of a file."""
