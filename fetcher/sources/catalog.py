@@ -205,8 +205,8 @@ class Catalog:
         if ref.is_url:
             from fetcher.sources.url import UrlSource
 
-            addresses = self._addresses.get(ref, {})
-            return (UrlSource(str(ref), addresses=addresses, client=self._client(), retry=self._retry),)
+            client = self._client(Endpoint(name=ref.scheme, kind=ref.scheme, endpoint=str(ref)))
+            return (UrlSource(str(ref), addresses=self._addresses.get(ref, {}), client=client, retry=self._retry),)
         endpoint = self._endpoint(ref)
         return self._at(endpoint, (endpoint.endpoint, *endpoint.mirrors), self.token(endpoint))
 
