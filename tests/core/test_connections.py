@@ -50,8 +50,25 @@ def test_far_away_the_first_step_is_a_long_one() -> None:
     """At 50 ms a round trip, four steps of doubling would take as long as the file."""
     connections = Connections(most=16)
     seen = drive(connections, lambda n: n * 20 * MB, seconds=2, round_trip_s=0.05)
-    assert [count for _, count in seen] == [1, 8, 16]
-    assert seen[-1][0] < 0.7
+    assert [count for _, count in seen] == [1, 16]
+    assert seen[-1][0] < 0.3
+
+
+def test_many_small_files_far_away_get_all_connections_at_once() -> None:
+    """Each file costs a round trip, whatever the bytes; who allows 64 connections means it."""
+    connections = Connections(most=64)
+    for number in range(4):
+        connections.look(
+            Look(
+                now_s=0.05 * number,
+                received=0.2e6 * number,
+                flowing=2,
+                round_trip_s=0.05,
+                is_wanted=True,
+                is_many=True,
+            )
+        )
+    assert connections.allowed == 64
 
 
 def test_a_slow_answer_of_a_fast_host_is_no_reason_for_a_leap() -> None:
