@@ -101,6 +101,8 @@ class Connections:
         if rate >= _FAST * self.allowed or self.allowed >= _FAR_STEP:
             return False
         self._change(self._most if look.is_many else min(_FAR_STEP, self._most), look)
+        if self.allowed == self._most:
+            self._rest(look)
         return True
 
     def _has_settled(self, look: Look) -> bool:
