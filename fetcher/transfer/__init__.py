@@ -6,6 +6,8 @@
     line.py    one reply on its way
     fetch.py   one object on its way, by one or several lines
     batches.py small files that wait for one sync
+    queue.py   files that nobody has begun
+    slot.py    a worker's connection
     run.py     the workers, and who does what next
     unhashed.py  into one store, to learn the sha256
 

@@ -10,7 +10,6 @@ Not in here: one object's way (fetch.py).
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 
 from fetcher.core.connections import Connections
@@ -29,6 +28,8 @@ from fetcher.transfer.fetch import Fetch, wrong_bytes_of
 from fetcher.transfer.jobs import Job, Outcome, TransferSettings, unique
 from fetcher.transfer.line import Line
 from fetcher.transfer.links import Link, Links
+from fetcher.transfer.queue import Queue
+from fetcher.transfer.slot import Slot
 
 _TICK_S = 0.05  # how often the calling thread looks after the workers
 _GRACE_S = 0.9  # after a stop, how long a worker may take to end; then it is left to its timeout
@@ -90,63 +91,6 @@ def _raise_unfinished(run: "Run", stop: threading.Event, *, files: int) -> None:
     )
 
 
-class _Queue:
-    """Jobs not begun yet.  The caller holds the run's lock."""
-
-    def __init__(self, jobs: Sequence[Job]) -> None:
-        by_size = sorted(jobs, key=lambda job: -job.request.size)
-        self.large = deque(job for job in by_size if job.request.size >= SMALL_BELOW)
-        self.small = deque(job for job in jobs if job.request.size < SMALL_BELOW)
-
-    def __bool__(self) -> bool:
-        return bool(self.large or self.small)
-
-    def in_turn(self, worker: int) -> tuple[deque[Job], deque[Job]]:
-        """The queues in the order in which a worker looks at them."""
-        return (self.large, self.small) if worker % 2 == 0 else (self.small, self.large)
-
-
-class _Slot:
-    """A worker's connection (office.Slot)."""
-
-    def __init__(self, run: "Run", *, waits: bool) -> None:
-        self._run = run
-        self._waits = waits
-        self._flows = False
-        self.link: Link | None = None
-
-    def hold(self, link: Link) -> bool:
-        if self.link is link and not link.is_crowded() and self._run.clock() >= link.silent_until_s:
-            return True
-        self.release()
-        return self._run.give(self, link, waits=self._waits)
-
-    def release(self) -> None:
-        self._run.take_back(self)
-
-    def came(self, count: int) -> None:
-        if self.link is not None:
-            self._run.came(self, self.link, count)
-
-    def flows(self, link: Link) -> None:
-        """Take note that bytes come; the run's lock is held."""
-        if not self._flows:
-            self._flows = True
-            link.flowing += 1
-
-    def given(self, link: Link) -> None:
-        """Take note of a connection; the run's lock is held."""
-        self.link = link
-        link.at_work += 1
-
-    def returned(self) -> None:
-        """Take note that it is gone; the run's lock is held."""
-        if self.link is not None:
-            self.link.at_work -= 1
-            self.link.flowing -= int(self._flows)
-        self.link, self._flows = None, False
-
-
 class Run:
     """One call of `run_transfer` (office.Office)."""
 
@@ -169,7 +113,7 @@ class Run:
         self._over = threading.Event()  # stopped, or a worker met a bug, or the caller an exception
         self._sleep = sleep or self._over.wait
         self._changed = threading.Condition()  # guards all that follows
-        self._queue = _Queue(jobs)
+        self._queue = Queue(jobs)
         self._files = 0  # on their way
         self._fetches: list[Fetch] = []
         self._links = Links(self._connections)
@@ -288,7 +232,7 @@ class Run:
         if self._files >= self.settings.jobs:
             return None
         for queue in self._queue.in_turn(worker):
-            slot = _Slot(self, waits=True)
+            slot = Slot(self, waits=True)
             if queue and self._reserve(slot, queue[0].request.candidates):
                 job = queue.popleft()
                 self._files += 1
@@ -299,13 +243,13 @@ class Run:
         for fetch in sorted(self._fetches, key=lambda fetch: fetch.workers):
             if not fetch.wants_help():
                 continue
-            slot = _Slot(self, waits=False)
+            slot = Slot(self, waits=False)
             best = fetch.best()
             if best and self._reserve(slot, [best]):
                 return lambda: self._assist(fetch, slot)
         return None
 
-    def _reserve(self, slot: _Slot, candidates: Sequence[Candidate]) -> bool:
+    def _reserve(self, slot: Slot, candidates: Sequence[Candidate]) -> bool:
         if not candidates:
             return True
         link = self._links.of(candidates[0])
@@ -314,7 +258,7 @@ class Run:
         slot.given(link)
         return True
 
-    def _assist(self, fetch: Fetch, slot: _Slot) -> None:
+    def _assist(self, fetch: Fetch, slot: Slot) -> None:
         try:
             fetch.work(slot)
         except InterruptedRun:
@@ -322,7 +266,7 @@ class Run:
         finally:
             slot.release()
 
-    def _do(self, job: Job, slot: _Slot) -> None:
+    def _do(self, job: Job, slot: Slot) -> None:
         try:
             sha256 = self._fetch(job, slot)
         except InterruptedRun:
@@ -353,7 +297,7 @@ class Run:
         if not self.settings.keep_going:
             self._over.set()
 
-    def _fetch(self, job: Job, slot: _Slot) -> Sha256:
+    def _fetch(self, job: Job, slot: Slot) -> Sha256:
         """Bring an object into its store; returns its sha256."""
         while True:
             try:
@@ -361,7 +305,7 @@ class Run:
             except TakenOver:
                 continue  # to wait for whoever took over, or to go on after that one
 
-    def _fetch_once(self, job: Job, slot: _Slot) -> Sha256:
+    def _fetch_once(self, job: Job, slot: Slot) -> Sha256:
         request, store = job.request, job.store
         if request.sha256 is not None and job.is_here():
             return request.sha256
@@ -437,7 +381,7 @@ class Run:
         with self._changed:
             return self._links.of(candidate)
 
-    def give(self, slot: _Slot, link: Link, *, waits: bool) -> bool:
+    def give(self, slot: Slot, link: Link, *, waits: bool) -> bool:
         """Get a connection of a link for a slot."""
         while True:
             self.check_stop()
@@ -453,7 +397,7 @@ class Run:
             if silence > 0:
                 self.pause(silence)
 
-    def take_back(self, slot: _Slot) -> None:
+    def take_back(self, slot: Slot) -> None:
         """Give a slot's connection back."""
         if slot.link is not None:
             with self._changed:
@@ -465,7 +409,7 @@ class Run:
         if not self._queue.small:
             self._changed.notify_all()
 
-    def came(self, slot: _Slot, link: Link, count: int) -> None:
+    def came(self, slot: Slot, link: Link, count: int) -> None:
         """Take note of bytes that came over a slot's connection."""
         with self._changed:
             link.came(count)
