@@ -3,18 +3,22 @@
 import hashlib
 import os
 import random
+import re
+import socket
 import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fetcher.core.digest import EMPTY_SHA256, Sha256
+from fetcher.core.digest import EMPTY_SHA256, Expected, Sha256
 from fetcher.core.interfaces import FetchRequest, NoEvents
 from fetcher.core.retry import RetrySchedule
+from fetcher.disk.partial import Partial
 from fetcher.disk.store import Store
 from fetcher.errors import (
     AuthError,
@@ -557,14 +561,33 @@ def test_a_partial_held_by_another_is_waited_for_and_its_object_found(store: Sto
     assert object_bytes(store, request) == DATA
 
 
+class LateStore(Store):
+    """Whoever held the claim on a partial publishes just before it is given to us."""
+
+    def partial(self, expected: Expected, **options: Any) -> Partial:
+        self.add_bytes(DATA)
+        return super().partial(expected, **options)
+
+
+def test_an_object_that_came_between_the_look_and_the_claim_is_not_fetched_again(
+    tmp_path: Path, hub: ScriptedSource
+) -> None:
+    """Eight processes wait for one object; its publication must be the end for all."""
+    late = LateStore(tmp_path / "late")
+    assert run([request_for(DATA, "big.bin", [hub])], late)[0].error is None
+    assert hub.asked == []
+    assert os.listdir(late.root / "partial") == []
+
+
 def test_a_holder_without_progress_is_exit_10_after_the_wait(store: Store, hub: ScriptedSource) -> None:
     """A hung fetcher elsewhere must not hang this one for ever."""
     request = request_for(DATA, "big.bin", [hub])
     with store.partial(request.expected):
         error = error_of(run([request], store))
     assert isinstance(error, BusyError)
-    assert str(error) == (
+    assert re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ", "TIME", str(error)) == (
         "Another fetcher is downloading the same file.\n"
+        f"  holder: process {os.getpid()} on {socket.gethostname()} since TIME\n"
         f"  partial: {store.partial_folder(request.name)}\n"
         "  fix: wait for it to end and run the command again"
     )

@@ -355,7 +355,10 @@ class Run:
             if request.sha256 is not None and job.is_here():
                 return request.sha256
             try:
-                return store.partial(request.expected, stop=self._is_over, hashing=self.settings.hashing)
+                partial = store.partial(request.expected, stop=self._is_over, hashing=self.settings.hashing)
+                if request.sha256 is None or not job.is_here():
+                    return partial
+                partial.discard()  # its last holder ended between our look and our claim
             except BusyError:
                 if end is not None and self.clock() >= end:
                     raise
