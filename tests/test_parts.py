@@ -16,7 +16,7 @@ from fetcher.disk.store import Store
 from fetcher.errors import IntegrityError, InterruptedRun, SourceError
 from fetcher.transfer import Job, Outcome, TransferSettings, run_transfer
 from tests.scripted import ScriptedBody, ScriptedSource, Turn, request_for
-from tests.test_transfer import Clock, Watcher, object_bytes, objects
+from tests.test_transfer import Clock, Watcher, object_bytes, objects, thread_count
 
 MIB = 1 << 20
 LARGE = random.Random(11).randbytes(80 * MIB + 4321)
@@ -245,11 +245,11 @@ def test_a_thousand_failed_opens_of_parts_leave_no_thread_and_no_descriptor(stor
 
     hub = Flaky(files={"large.bin": LARGE}, always=Turn(cut_after=300_000))
     patient = replace(FAST, retry=RetrySchedule(attempts=50, base_s=0.0, cap_s=0.0))
-    threads, descriptors = threading.active_count(), len(os.listdir("/proc/self/fd"))
+    threads, descriptors = thread_count(), len(os.listdir("/proc/self/fd"))
     request = request_for(LARGE, "large.bin", [hub])
     assert run(request, store, settings=patient).error is None
     assert len(hub.asked) >= 1000
-    assert threading.active_count() == threads
+    assert thread_count() == threads
     assert len(os.listdir("/proc/self/fd")) == descriptors
     assert hub.open_bodies == 0
 

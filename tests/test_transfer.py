@@ -615,7 +615,7 @@ def test_a_bug_in_a_watcher_is_raised_to_the_caller(store: Store, hub: ScriptedS
         run([request_for(DATA, "big.bin", [hub])], store, watcher=Broken())
 
 
-def _threads() -> int:
+def thread_count() -> int:
     """Without the one that keeps all leases fresh, which ends a moment after the last of them."""
     return sum(thread.name != "fetcher-pulse" for thread in threading.enumerate())
 
@@ -627,11 +627,11 @@ def test_a_thousand_failures_leave_no_thread_and_no_descriptor(store: Store, hub
     big = [request_for(random.Random(i).randbytes(MIB), f"f{i}", [hub]) for i in range(10)]
     small = [request_for(b"%d" % i, f"s{i}", [hub]) for i in range(10)]
     run(big[:1], store, settings=patient)
-    threads, descriptors = _threads(), len(os.listdir("/proc/self/fd"))
+    threads, descriptors = thread_count(), len(os.listdir("/proc/self/fd"))
     outcomes = run(big + small, store, settings=patient)
     assert all(isinstance(outcome.error, SourceError) for outcome in outcomes)
     assert len(hub.asked) >= 1000
-    assert _threads() == threads
+    assert thread_count() == threads
     assert len(os.listdir("/proc/self/fd")) == descriptors
     assert hub.open_bodies == 0
 
