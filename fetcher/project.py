@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+from fetcher.core.change import Usage
 from fetcher.core.choice import EVERYTHING, Choice, targets_of, unknown_models
 from fetcher.core.interfaces import Events, NoEvents
 from fetcher.core.lock import Lock, Staleness, staleness
@@ -23,10 +24,13 @@ from fetcher.core.plan import Plan
 from fetcher.core.proof import FULL, Depth
 from fetcher.disk.atomic import write_atomic
 from fetcher.disk.copies import Copies
+from fetcher.disk.index import Index
 from fetcher.disk.ready import index_name
 from fetcher.disk.registry import KnownProject, Registry
 from fetcher.disk.staging import Staging
 from fetcher.disk.store import Store
+from fetcher.disk.tidy import usage
+from fetcher.disk.trash import Trash
 from fetcher.errors import ConfigError, DifferenceError
 from fetcher.formats.lock_toml import LockText, read_lock, write_lock
 from fetcher.formats.manifest_toml import read_layout, read_manifest
@@ -38,6 +42,7 @@ from fetcher.sources.caches import official_caches
 from fetcher.survey import Survey, Surveyor
 from fetcher.sync import Report, Workplace
 from fetcher.transfer import StoreHasher
+from fetcher.undo import Undoer, Undone
 
 MANIFEST = "models.toml"
 
@@ -268,6 +273,20 @@ class Project:
         wishes = Wishes(choice=Choice(names=tuple(names), groups=tuple(groups)), force=force, prune=prune)
         return self._road().look(self._lock(frozen=frozen), wishes).plan
 
+    def undo(self) -> list[Undone]:
+        """Put the last sync back, and those before it that did not end; empty where there is none.
+
+        Raises:
+            FetcherError: As `Road.undo` says.
+        """
+        index = Index(self.state / self._index)
+        return self._road().undo(Undoer(root=self.root, index=index, staging=self._staging()))
+
+    def trash_usage(self) -> Usage:
+        """What `.fetcher/trash` holds."""
+        trash = self._trash()
+        return usage(trash.folder, trash.all())
+
     def survey(self, lock: Lock, choice: Choice = EVERYTHING) -> Survey:
         """Look at the disk and plan; trusts the index where it can be trusted."""
         return self._road().surveyor.look(lock, choice)
@@ -368,12 +387,22 @@ class Project:
             folders=[*self.settings.adopt, *caches],
         )
 
+    @property
+    def _index(self) -> str:
+        return index_name(self.manifest_path.name)
+
+    def _staging(self) -> Staging:
+        return Staging(root=self.root, state=self.state, store=Store(self.settings.store))
+
+    def _trash(self) -> Trash:
+        return Trash(root=self.root, folder=self.state / "trash", index=self._index)
+
     def _road(self) -> Road:
-        staging = Staging(root=self.root, state=self.state, store=Store(self.settings.store))
+        staging = self._staging()
         workplace = Workplace(
             root=self.root,
             state=self.state,
-            index=index_name(self.manifest_path.name),
+            index=self._index,
             staging=staging,
             copies=self._copies(),
             events=self.events,
@@ -388,6 +417,7 @@ class Project:
             workplace=workplace,
             staging=staging,
             register=lambda: self._registry().add(self._known()),
+            trash=self._trash(),
             settings=self.settings,
             events=self.events,
             stop=self.stop,

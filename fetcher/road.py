@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 
+from fetcher.core.change import Bounds
 from fetcher.core.choice import EVERYTHING, Choice
 from fetcher.core.digest import Sha256
 from fetcher.core.interfaces import Events, FetchRequest
@@ -25,9 +26,12 @@ from fetcher.core.paths import RepoPath
 from fetcher.core.plan import Wanted
 from fetcher.core.proof import Depth
 from fetcher.core.retry import RetrySchedule
+from fetcher.core.units import count_text
 from fetcher.disk.claim import claim
 from fetcher.disk.staging import Staging
+from fetcher.disk.tidy import tidy
 from fetcher.disk.tokens import TokenStore
+from fetcher.disk.trash import Trash
 from fetcher.errors import BusyError, DiskError, FetcherError
 from fetcher.prepare import Pair, prepare
 from fetcher.settings import Settings
@@ -35,6 +39,7 @@ from fetcher.sources.catalog import Catalog
 from fetcher.survey import Survey, Surveyor
 from fetcher.sync import Report, Workplace, fetch_request, make_state_folder
 from fetcher.transfer import Job, TransferSettings, require_space, run_transfer
+from fetcher.undo import Undoer, Undone
 
 _PATIENCE_S = 1.0  # of waiting in silence for another fetcher
 
@@ -78,6 +83,7 @@ class Road:
     workplace: Workplace
     staging: Staging
     register: Callable[[], object]
+    trash: Trash
     settings: Settings
     events: Events
     stop: Event
@@ -123,7 +129,29 @@ class Road:
             left = {item.spot: item.reason for item in survey.plan.left}
             return Report(kept=len(survey.plan.keep), left=left)
         with self._claimed():
-            return self._change(self.look(lock, wishes), wishes)
+            report = self._change(self.look(lock, wishes), wishes)
+            self._tidy()
+            return report
+
+    def undo(self, undoer: Undoer) -> list[Undone]:
+        """Put the last sync back, and those before it that did not end; empty where there is none.
+
+        Raises:
+            BlockedError: Files were changed since.
+            BusyError: Another fetcher is at work on the project.
+        """
+        if not self.trash.last():
+            return []
+        with self._claimed():
+            return [undoer.put_back(change) for change in self.trash.last()]
+
+    def _tidy(self) -> None:
+        """Let the trash go what is too old or too much; a disk that refuses is for a later sync to say."""
+        bounds = Bounds(age_s=self.settings.trash_age_s, size=self.settings.trash_size)
+        with suppress(DiskError):
+            gone = tidy(self.trash.all(), bounds)
+            if gone:
+                self.events.note(f"the trash has let {count_text(gone, 'file')} of earlier syncs go")
 
     def _change(self, survey: Survey, wishes: Wishes) -> Report:
         """Refuse what must be refused, and carry the rest of the plan out."""

@@ -7,13 +7,15 @@ from typing import TypeVar
 
 import platformdirs
 
-from fetcher.core.units import parse_rate
+from fetcher.core.units import parse_age, parse_rate, parse_size
 from fetcher.errors import ConfigError
 
 _JOBS = 16  # files at a time; as many as connections to one host
 _CONNECTIONS = 16  # a host; more gains nothing on any link that was measured
 _IDLE_S = 60.0
 _RETRIES = 6
+_TRASH_AGE_S = 30 * 86400.0
+_TRASH_SIZE = 20 << 30  # bytes
 _WAIT_S = 600.0  # another sync of a large model may well take that long
 
 _Value = TypeVar("_Value")
@@ -45,6 +47,8 @@ class Settings:
             as long as it makes progress.
         idle_timeout_s: Seconds without a byte after which a connection is given up.
         retries: Tries in a row that may fail before a source is given up.
+        trash_age_s: Seconds for which the trash keeps fetcher's own files.
+        trash_size: Bytes of fetcher's own files, nowhere else, that the trash keeps.
         limit_rate: Bytes per second over all connections; None is no limit.
         private_redirects: Whether public hubs may redirect to private addresses.
         adopt: Folders whose files may be taken instead of fetched.
@@ -63,6 +67,8 @@ class Settings:
     limit_rate: int | None = None
     private_redirects: bool = False
     adopt: tuple[Path, ...] = ()
+    trash_age_s: float = _TRASH_AGE_S
+    trash_size: int = _TRASH_SIZE
 
     @classmethod
     def of(cls, environment: Mapping[str, str], flags: Flags = Flags()) -> "Settings":
@@ -86,6 +92,8 @@ class Settings:
             limit_rate=_limit_rate(environment, flags),
             private_redirects=_read(environment, "FETCHER_PRIVATE_REDIRECTS", _allowed, default=False),
             adopt=flags.adopt,
+            trash_age_s=_read(environment, "FETCHER_TRASH_AGE", parse_age, _TRASH_AGE_S),
+            trash_size=_read(environment, "FETCHER_TRASH_SIZE", parse_size, _TRASH_SIZE),
         )
 
 

@@ -13,14 +13,16 @@ Promises (tests/test_sync.py):
 import contextlib
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from fetcher.core.change import Step
 from fetcher.core.digest import Sha256
 from fetcher.core.interfaces import Candidate, Events, FetchRequest, RemoteAddress, Source
 from fetcher.core.lock import LockedModel
 from fetcher.core.manifest import SourceRef
-from fetcher.core.plan import LocalState, Plan, Wanted, fetch_again, force, make_plan
+from fetcher.core.moves import Leftover, State, Wanted
+from fetcher.core.plan import LocalState, Plan, fetch_again, force, make_plan
 from fetcher.core.proof import Depth
 from fetcher.core.units import count_text, size_text
 from fetcher.disk.atomic import disk_errors, make_folder
@@ -31,8 +33,11 @@ from fetcher.disk.place import COPY_BELOW, Placer, rows_after
 from fetcher.disk.prove import Prover
 from fetcher.disk.salvage import Salvage
 from fetcher.disk.scan import Prove, Scan, Scanner, prove_by_sha256
+from fetcher.disk.shelf import Shelf
 from fetcher.disk.staging import Staging
+from fetcher.disk.trash import Trash
 from fetcher.errors import DiskError, FetcherError, InterruptedRun, PartialError
+from fetcher.work import Work, rows_below
 
 _TOGETHER = 512  # files whose copies wait for one sync of the disk
 
@@ -44,6 +49,7 @@ class Report:
     """What a sync did.
 
     Attributes:
+        moved: fetcher's own files that changed their spot: from where to where.
         moved_aside: Spot to where its file is now.
         left: Spots that are no longer wanted and stay, and why.
         failures: Models that could not be brought to their lock, and why.
@@ -53,13 +59,14 @@ class Report:
     placed: tuple[Wanted, ...] = ()
     fetched: tuple[Wanted, ...] = ()
     removed: tuple[str, ...] = ()
+    moved: Mapping[str, str] = field(default_factory=dict)
     left: Mapping[str, str] = field(default_factory=dict)
     moved_aside: Mapping[str, Path] = field(default_factory=dict)
     failures: Mapping[str, FetcherError] = field(default_factory=dict)
 
     def is_empty(self) -> bool:
         """Whether nothing was done and nothing failed."""
-        return not (self.placed or self.removed or self.moved_aside or self.failures)
+        return not (self.placed or self.moved or self.removed or self.moved_aside or self.failures)
 
     def require_complete(self) -> None:
         """Refuse a report with failures.
@@ -109,6 +116,7 @@ class Workplace:
         self._events = events
         self._stop = stop
         self._index = Index(state / index)
+        self._trash = Trash(root=root, folder=state / "trash", index=index)
 
     def look(self, wanted: Sequence[Wanted], *, models: Iterable[str] | None, elsewhere: Collection[str]) -> Scan:
         """Look at the disk, trusting the index where it can be trusted."""
@@ -144,7 +152,10 @@ class Workplace:
 
     def plan(self, wanted: Sequence[Wanted], local: LocalState) -> Plan:
         """What would have to be done."""
-        return make_plan(wanted, local, self._staging.stored(wanted))
+        stored = self._staging.stored(wanted)
+        plan = make_plan(wanted, local, stored)
+        offered = self._trash.offers({item.sha256 for item in plan.fetch}) if plan.fetch else {}
+        return make_plan(wanted, local, stored, offered=offered) if offered else plan
 
     def force(self, plan: Plan) -> Plan:
         """The plan that moves aside what is in the way."""
@@ -157,11 +168,13 @@ class Workplace:
         it is missing: the sound chunks of damaged files are in partials.
         """
         salvage = Salvage(staging=self._staging, copies=self._copies, events=self._events, stop=self._stop.is_set)
-        brought = salvage.bring(plan.place)
+        stored = self._staging.stored(plan.place)
+        sound = {sha256: spot for sha256, spot in plan.offered.items() if self._trash.is_sound(sha256, spot)}
+        brought = salvage.bring([item for item in plan.place if item.sha256 in stored or item.sha256 not in sound])
         if brought:
             size = size_text(sum(item.size for item in brought))
             self._events.note(f"{count_text(len(brought), 'file')} ({size}) taken from this machine")
-        return fetch_again(plan, self._staging.stored(plan.place))
+        return fetch_again(replace(plan, offered=sound), self._staging.stored(plan.place))
 
     def remember(self, scan: Scan, plan: Plan) -> bool:
         """Save what a look has found out, if that is more than the index knew; whether it knows it now.
@@ -174,7 +187,7 @@ class Workplace:
         if self._index.rows() != scan.before:
             return False
         if rows != scan.before or scan.intended:
-            self._placer().sweep(scan.intended)
+            self._sweep(scan)
             self._save(rows, self._index.folders(), scan)
         return True
 
@@ -185,15 +198,33 @@ class Workplace:
             fetch: Gets the bytes; returns what could not be had.
             requests: Where a wanted file can be had.
         """
-        work = _Work(plan=plan, scan=scan)
-        placer = self._placer()
-        placer.sweep(scan.intended)
+        work = Work(plan=plan, scan=scan, moved_aside=frozenset(plan.aside))
+        self._sweep(scan)
         try:
             self._staging.tidy()
             if plan.fetch:
                 work.failed = fetch([(requests(wanted), wanted) for wanted in plan.fetch])
+        except BaseException:
+            with contextlib.suppress(DiskError):  # the first error is the one to tell
+                self._save_look(work)
+            raise
+        steps = work.steps()
+        if steps:
+            self._change(work, steps)
+        else:
+            self._save_look(work)
+        self._staging.release([*work.done, *work.arrived(), *plan.keep])
+        return _report(work)
+
+    def _change(self, work: Work, steps: Sequence[Step]) -> None:
+        """Put the change on record, carry it out, and remember it."""
+        make_state_folder(self._state)
+        change = self._trash.begin(steps)
+        placer = self._placer(change.kept)
+        try:
             self._announce(work, placer)
             self._move_aside(work, placer)
+            self._move(work, placer)
             self._place(work, placer)
             self._remove(work, placer)
         except BaseException as error:
@@ -203,110 +234,108 @@ class Workplace:
                 self._conclude(work, placer)
             raise
         self._conclude(work, placer)
-        self._staging.release([*work.done, *plan.keep])
-        return work.report()
+        change.end("done")
 
-    def _placer(self) -> Placer:
-        return Placer(root=self._root, trash=self._state / "trash", folders=self._index.folders())
+    def _placer(self, shelf: Shelf) -> Placer:
+        return Placer(root=self._root, shelf=shelf, folders=self._index.folders())
 
-    def _announce(self, work: "_Work", placer: Placer) -> None:
+    def _sweep(self, scan: Scan) -> None:
+        """Remove what killed runs left where they were about to write; nothing is kept of that."""
+        shelf = Shelf(root=self._root, folder=self._state / "trash", label="")
+        self._placer(shelf).sweep(scan.intended)
+
+    def _announce(self, work: Work, placer: Placer) -> None:
         """Say in the index what is about to be written: a kill must not make it the user's."""
-        intents = [Intent(spot=wanted.spot, model=wanted.model, sha256=wanted.sha256) for wanted in work.to_place()]
+        coming = [*(move.wanted for move in work.to_move()), *work.to_place()]
+        intents = [Intent(spot=wanted.spot, model=wanted.model, sha256=wanted.sha256) for wanted in coming]
         if intents:
-            make_state_folder(self._state)
-            self._index.announce([*work.scan.open_intents, *intents], placer.folders)
+            folders = placer.folders | placer.missing_folders(intent.spot for intent in intents)
+            self._index.announce([*work.scan.open_intents, *intents], folders)
 
-    def _move_aside(self, work: "_Work", placer: Placer) -> None:
-        """Obstacles of models that will be placed, in the plan's order."""
-        spots = [wanted.spot for wanted in work.to_place()]
-        for obstacle in work.plan.aside:
-            if any(_is_below_any(spot, [obstacle]) for spot in spots):
-                work.aside[obstacle] = placer.move_aside(obstacle)
+    def _move_aside(self, work: Work, placer: Placer) -> None:
+        for obstacle in work.obstacles():
+            work.aside[obstacle] = placer.move_aside(obstacle)
 
-    def _place(self, work: "_Work", placer: Placer) -> None:
+    def _move(self, work: Work, placer: Placer) -> None:
+        """fetcher's own files to their new spots; to another file system they are copied."""
+        for move in work.to_move():
+            wanted, known = move.wanted, work.scan.rows[move.origin]
+            row = replace(known, spot=wanted.spot, model=wanted.model)
+            if not placer.move(move.origin, wanted.spot, known):
+                row = placer.place(wanted, self._root / move.origin, None)
+                placer.remove(Leftover(model=known.model, spot=move.origin, state=State.OURS), known)
+            work.placed.append(row)
+            work.moved[move.origin] = wanted.spot
+
+    def _source(self, work: Work, wanted: Wanted) -> Path:
+        """A file with the bytes of a wanted one: an object, else one that the plan knows of."""
+        origin = work.plan.offered.get(wanted.sha256)
+        if origin is None or self._staging.stored([wanted]):
+            return self._staging.object_path(wanted)
+        return self._root / work.moved.get(origin, origin)
+
+    def _place(self, work: Work, placer: Placer) -> None:
         todo = work.to_place()
         for number, wanted in enumerate(todo):
             if number % _TOGETHER == 0:
-                self._prepare(todo[number : number + _TOGETHER], placer)
+                self._prepare(work, todo[number : number + _TOGETHER], placer)
             if self._stop.is_set():
                 raise InterruptedRun(
                     "Interrupted; what was received is kept.",
                     facts=[f"placed: {len(work.done)} of {len(work.plan.place)} files"],
                 )
-            known = None if wanted.spot in work.aside else work.scan.rows.get(wanted.spot)
-            work.placed.append(placer.place(wanted, self._staging.object_path(wanted), known))
+            known = work.known(wanted)
+            work.placed.append(placer.place(wanted, self._source(work, wanted), known))
             work.done.append(wanted)
 
-    def _prepare(self, some: Sequence[Wanted], placer: Placer) -> None:
+    def _prepare(self, work: Work, some: Sequence[Wanted], placer: Placer) -> None:
         """Copy small files ahead, so that one sync of the disk serves all of them."""
         small = [wanted for wanted in some if wanted.size < COPY_BELOW]
         if len(small) >= TOGETHER_FROM:
-            placer.prepare([(wanted, self._staging.object_path(wanted)) for wanted in small])
+            placer.prepare([(wanted, self._source(work, wanted)) for wanted in small])
 
-    def _remove(self, work: "_Work", placer: Placer) -> None:
+    def _remove(self, work: Work, placer: Placer) -> None:
         """Nothing of a model is removed before all of it is placed."""
-        lost = work.lost()
-        for leftover in work.plan.remove:
-            if leftover.model in lost or _is_below_any(leftover.spot, work.aside):
-                continue
+        for leftover in work.to_remove():
             if placer.remove(leftover, work.scan.rows[leftover.spot]):
                 work.removed.append(leftover.spot)
             else:
                 work.left[leftover.spot] = "changed while fetcher was at work"
 
-    def _conclude(self, work: "_Work", placer: Placer) -> None:
+    def _conclude(self, work: Work, placer: Placer) -> None:
         """Make what was done durable and remember it."""
-        gone = (*work.removed, *(item.spot for item in work.plan.left), *_rows_below(work.scan.rows, work.aside))
+        gone = (
+            *work.removed,
+            *work.moved,
+            *(item.spot for item in work.plan.left),
+            *rows_below(work.scan.rows, work.aside),
+        )
         try:
             placer.flush()
         finally:
             self._save(rows_after(work.scan.rows, work.placed, gone), placer.folders, work.scan)
+
+    def _save_look(self, work: Work) -> None:
+        """Remember what the look found out, when nothing was changed."""
+        gone = (item.spot for item in work.plan.left)
+        self._save(rows_after(work.scan.rows, [], gone), self._index.folders(), work.scan)
 
     def _save(self, rows: Mapping[str, Row], folders: Iterable[str], scan: Scan) -> None:
         make_state_folder(self._state)
         self._index.save(rows, folders, intents=scan.open_intents)
 
 
-@dataclass(slots=True, kw_only=True)
-class _Work:
-    """What a sync has done so far."""
-
-    plan: Plan
-    scan: Scan
-    failed: Mapping[Sha256, FetcherError] = field(default_factory=dict)
-    placed: list[Row] = field(default_factory=list)
-    done: list[Wanted] = field(default_factory=list)
-    removed: list[str] = field(default_factory=list)
-    left: dict[str, str] = field(default_factory=dict)
-    aside: dict[str, Path] = field(default_factory=dict)
-
-    def lost(self) -> dict[str, FetcherError]:
-        """Models that lack a file, and why."""
-        return {wanted.model: self.failed[wanted.sha256] for wanted in self.plan.place if wanted.sha256 in self.failed}
-
-    def to_place(self) -> list[Wanted]:
-        """Files of the models of which everything is here."""
-        lost = self.lost()
-        return [wanted for wanted in self.plan.place if wanted.model not in lost]
-
-    def report(self) -> Report:
-        return Report(
-            kept=len(self.plan.keep),
-            placed=tuple(self.done),
-            fetched=tuple(wanted for wanted in self.plan.fetch if wanted.sha256 not in self.failed),
-            removed=tuple(self.removed),
-            left={**self.left, **{item.spot: item.reason for item in self.plan.left}},
-            moved_aside=self.aside,
-            failures=dict(sorted(self.lost().items())),
-        )
-
-
-def _is_below_any(spot: str, folders: Iterable[str]) -> bool:
-    return any(spot == folder or spot.startswith(f"{folder}/") for folder in folders)
-
-
-def _rows_below(rows: Iterable[str], folders: Collection[str]) -> list[str]:
-    return [spot for spot in rows if _is_below_any(spot, folders)] if folders else []
+def _report(work: Work) -> Report:
+    return Report(
+        kept=len(work.plan.keep),
+        placed=tuple(work.done),
+        fetched=tuple(wanted for wanted in work.plan.fetch if wanted.sha256 not in work.failed),
+        removed=tuple(work.removed),
+        moved=dict(work.moved),
+        left={**work.left, **{item.spot: item.reason for item in work.plan.left}},
+        moved_aside=work.aside,
+        failures=dict(sorted(work.lost().items())),
+    )
 
 
 def make_state_folder(state: Path) -> None:

@@ -57,7 +57,8 @@ def _section(name: str, repo: str, *more: str) -> str:
 
 
 def _in_trash(at: Desk) -> list[bytes]:
-    return list(read_tree(at.folder / ".fetcher" / "trash").values())
+    tree = read_tree(at.folder / ".fetcher" / "trash")
+    return [data for path, data in tree.items() if not path.endswith(".jsonl")]
 
 
 def _unpublish(publisher: Publisher, repo: str) -> None:

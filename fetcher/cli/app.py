@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from fetcher.cli import credentials, interrupt, locking, looking, render, starting, syncing, verifying
+from fetcher.cli import credentials, interrupt, locking, looking, render, starting, syncing, undoing, verifying
 from fetcher.cli.common import Directory, ManifestName, Quiet, Verbose, remember_common
 from fetcher.errors import ConfigError, DiskError, FetcherError, InterruptedRun
 
@@ -54,6 +54,7 @@ starting.add_to(app)
 locking.add_to(app)
 syncing.add_to(app)
 looking.add_to(app)
+undoing.add_to(app)
 credentials.add_to(app)
 verifying.add_to(app)
 

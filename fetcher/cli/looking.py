@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -10,6 +11,7 @@ import typer
 from fetcher.cli import render
 from fetcher.cli.common import Common, Groups, Json, Names, open_project, with_common
 from fetcher.core import answers
+from fetcher.core.change import Usage
 from fetcher.core.choice import Choice
 from fetcher.core.lock import Staleness
 from fetcher.core.plan import State
@@ -42,6 +44,7 @@ def status(
         render.document(_status_document(project, stale, survey))
     else:
         _tell_status(project, stale, survey)
+        _tell_trash(project.trash_usage())
 
 
 def path(
@@ -80,6 +83,16 @@ def _tell_status(project: Project, stale: Sequence[Staleness], survey: Survey | 
         render.say("Run `fetcher sync` to bring the disk to the lock.")
 
 
+def _tell_trash(held: Usage) -> None:
+    """What the trash holds: fetcher's own files go by themselves, the user's stay."""
+    if held.own or held.changes:
+        own = f"{count_text(held.own, 'file')}, {size_text(held.own_size)} of it nowhere else"
+        render.out(f"trash: {count_text(held.changes, 'sync')} to undo with `fetcher undo`; {own}")
+    if held.users:
+        users = f"{count_text(held.users, 'file')} of yours, {size_text(held.users_size)}"
+        render.out(f"trash: {users}, moved aside; in .fetcher/trash/ until you remove them")
+
+
 def _status_line(name: str, survey: Survey) -> str:
     states = _states(name, survey)
     total = sum(states.values())
@@ -109,6 +122,7 @@ def _status_document(project: Project, stale: Sequence[Staleness], survey: Surve
         "stale": [{"model": s.model, "field": s.field, "wanted": s.wanted, "locked": s.locked} for s in stale],
         "manifest": str(project.manifest_path),
     }
+    document["trash"] = asdict(project.trash_usage())
     if survey is not None:
         document["up_to_date"] = survey.plan.is_empty()
         document["models"] = {

@@ -21,7 +21,7 @@ from fetcher.errors import FetcherError
 
 _LISTED = 20  # lines of one list, before "and N more"
 
-_COMMAND = re.compile(r"`fetcher(?= (?:lock|sync|status|verify|path|init|login|logout|auth)\b)")
+_COMMAND = re.compile(r"`fetcher(?= (?:lock|sync|status|verify|path|init|undo|login|logout|auth)\b)")
 
 _quiet = False
 _options = ""  # with a space in front
@@ -134,13 +134,14 @@ def plan(found: Plan) -> None:
     """What a sync would do, a line a file."""
     fetched = {wanted.sha256 for wanted in found.fetch}
     listed((f"fetch   {w.spot}  {size_text(w.size)}" for w in found.fetch), indent="")
+    listed((f"move    {m.origin}  to {m.wanted.spot}" for m in found.move), indent="")
     listed((f"place   {w.spot}  {size_text(w.size)}" for w in found.place if w.sha256 not in fetched), indent="")
     listed((f"remove  {item.spot}" for item in found.remove), indent="")
     listed((f"aside   {spot}  (into .fetcher/trash/)" for spot in found.aside), indent="")
     listed((f"blocked {b.obstacle}  {b.reason}" for b in found.blocked), indent="")
     say(
         f"{count_text(len(found.fetch), 'file')} to fetch ({size_text(found.fetch_size)}), "
-        f"{len(found.place)} to place, {len(found.remove)} to remove, "
+        f"{len(found.move)} to move, {len(found.place)} to place, {len(found.remove)} to remove, "
         f"{len(found.blocked)} blocked, {len(found.keep)} right already"
     )
 
@@ -152,6 +153,7 @@ def plan_document(found: Plan) -> dict[str, object]:
         "fetch": [{"path": w.spot, "sha256": w.sha256, "size": w.size} for w in found.fetch],
         "fetch_size": found.fetch_size,
         "place": [{"path": w.spot, "sha256": w.sha256, "size": w.size} for w in found.place],
+        "move": [{"path": m.wanted.spot, "origin": m.origin} for m in found.move],
         "remove": [item.spot for item in found.remove],
         "aside": list(found.aside),
         "blocked": [{"path": b.wanted.spot, "obstacle": b.obstacle, "reason": b.reason} for b in found.blocked],

@@ -109,6 +109,7 @@ def _tell(project: Project, report: Report, seconds: float) -> None:
     parts = [
         f"fetched {count_text(len(report.fetched), 'file')} ({size_text(fetched)})",
         f"placed {len(report.placed)}",
+        *([f"moved {len(report.moved)}"] if report.moved else []),
         f"kept {report.kept}",
         f"removed {len(report.removed)}",
     ]
@@ -121,11 +122,12 @@ def _tell_left(report: Report) -> None:
 
 def _document(report: Report) -> dict[str, object]:
     return {
-        "up_to_date": not (report.placed or report.removed or report.failures),
+        "up_to_date": not (report.placed or report.moved or report.removed or report.failures),
         "kept": report.kept,
         "placed": [wanted.spot for wanted in report.placed],
         "fetched": [{"path": w.spot, "sha256": w.sha256, "size": w.size} for w in report.fetched],
         "removed": list(report.removed),
+        "moved": dict(report.moved),
         "left": list(report.left),
         "moved_aside": {spot: str(kept) for spot, kept in report.moved_aside.items()},
         "failed": {name: error.what for name, error in report.failures.items()},

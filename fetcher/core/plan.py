@@ -7,48 +7,22 @@ Promises, each with its property test in tests/core/test_plan.py:
   * every file of the lock is in exactly one of keep, place and blocked;
   * a file that fetcher did not write is never replaced and never removed;
   * a digest is fetched at most once, however many models want it;
-  * planning again after the plan was carried out gives an empty plan.
+  * planning again after the plan was carried out gives an empty plan;
+  * what is wanted at another spot now is moved there, not fetched and not removed.
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from fetcher.core.digest import Sha256
 from fetcher.core.lock import LockedModel
-from fetcher.core.paths import RepoPath, fold, refuse_twins
+from fetcher.core.moves import Leftover as Leftover
+from fetcher.core.moves import Move, pair_moves
+from fetcher.core.moves import State as State
+from fetcher.core.moves import Wanted as Wanted
+from fetcher.core.paths import fold, refuse_twins
 from fetcher.errors import BlockedError, ConfigError, IntegrityError, OfflineError
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """A file of the lock and the spot where it belongs.
-
-    Attributes:
-        spot: Path with `/`: relative to the project, or absolute.
-        size: Bytes.
-    """
-
-    model: str
-    path: RepoPath
-    spot: str
-    sha256: Sha256
-    size: int
-
-    @property
-    def label(self) -> str:
-        """How messages call it: `gpt2/config.json`."""
-        return f"{self.model}/{self.path}"
-
-
-class State(Enum):
-    """What stands at a spot."""
-
-    ABSENT = "absent"  # nothing
-    RIGHT = "right"  # a regular file with the locked content
-    OURS = "ours"  # fetcher wrote it, unchanged since, other content than locked now
-    DAMAGED = "damaged"  # fetcher wrote it, nobody touched it, and its bytes have changed
-    FOREIGN = "foreign"  # anything else: only the user may decide
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,16 +37,6 @@ class Look:
     state: State
     reason: str = ""
     obstacle: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leftover:
-    """A file that the index knows and that no longer is wanted; `reason` says why it may have to stay."""
-
-    model: str
-    spot: str
-    state: State
-    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,21 +62,25 @@ class Plan:
 
     Attributes:
         keep: Right already.
+        move: fetcher's own, wanted at another spot now.
         fetch: One wanted file for each digest that is not in the store.
         place: To appear or to be replaced, whether fetched first or not.
         blocked: Needs the user.
         aside: Obstacles to be moved into the trash first (`forced`).
         remove: fetcher's own, no longer wanted.
         left: fetcher's once, edited since, no longer wanted: stays, and is said.
+        offered: Digests that a file on this disk can give, and its spot before the sync.
     """
 
     keep: tuple[Wanted, ...] = ()
+    move: tuple[Move, ...] = ()
     fetch: tuple[Wanted, ...] = ()
     place: tuple[Wanted, ...] = ()
     blocked: tuple[Blocked, ...] = ()
     aside: tuple[str, ...] = ()
     remove: tuple[Leftover, ...] = ()
     left: tuple[Leftover, ...] = ()
+    offered: Mapping[Sha256, str] = field(default_factory=dict)
 
     @property
     def fetch_size(self) -> int:
@@ -121,11 +89,12 @@ class Plan:
 
     def is_empty(self) -> bool:
         """Whether there is nothing to do and nothing in the way."""
-        return not (self.place or self.blocked or self.remove)
+        return not (self.move or self.place or self.blocked or self.remove)
 
     def without_remove(self) -> "Plan":
-        """The same plan that removes nothing."""
-        return replace(self, remove=())
+        """The same plan that removes nothing; what would be moved gets a second name."""
+        place = (*(move.wanted for move in self.move), *self.place)
+        return replace(self, move=(), place=place, remove=())
 
     def without_models(self, names: Collection[str]) -> "Plan":
         """The same plan without what it would do for some models."""
@@ -133,6 +102,7 @@ class Plan:
         needed = {wanted.sha256 for wanted in place}
         return replace(
             self,
+            move=tuple(move for move in self.move if move.wanted.model not in names),
             fetch=tuple(wanted for wanted in self.fetch if wanted.sha256 in needed),
             place=place,
             blocked=tuple(blocked for blocked in self.blocked if blocked.wanted.model not in names),
@@ -201,13 +171,20 @@ def wanted_files(
     return found
 
 
-def make_plan(wanted: Iterable[Wanted], local: LocalState, stored: Collection[Sha256]) -> Plan:
+def make_plan(
+    wanted: Iterable[Wanted],
+    local: LocalState,
+    stored: Collection[Sha256],
+    *,
+    offered: Mapping[Sha256, str] = MappingProxyType({}),
+) -> Plan:
     """Compare what is wanted with what is there.
 
     Args:
         wanted: Files of the lock.
         local: A look at each wanted spot, and the leftovers.
         stored: Digests that the store holds.
+        offered: Digests that files kept elsewhere (the trash) can give, and where.
     """
     keep: list[Wanted] = []
     place: list[Wanted] = []
@@ -223,14 +200,21 @@ def make_plan(wanted: Iterable[Wanted], local: LocalState, stored: Collection[Sh
             place.append(item)
             if look.state is State.DAMAGED:
                 aside.append(item.spot)
+    own = [item for item in local.leftovers if item.state in (State.OURS, State.RIGHT)]
+    moves = pair_moves((item for item in place if local.looks[item.spot].state is State.ABSENT), own)
+    arriving, moving = {move.wanted.spot for move in moves}, {move.origin for move in moves}
+    place = [item for item in place if item.spot not in arriving]
+    given = {**offered, **{item.sha256: item.spot for item in own if item.sha256}}
     return Plan(
         keep=tuple(keep),
-        fetch=_missing(place, stored),
+        move=moves,
+        fetch=_missing(place, {*stored, *given}),
         place=tuple(place),
         blocked=tuple(blocked),
         aside=tuple(aside),
-        remove=tuple(item for item in local.leftovers if item.state in (State.OURS, State.RIGHT)),
+        remove=tuple(item for item in own if item.spot not in moving),
         left=tuple(item for item in local.leftovers if item.state in (State.FOREIGN, State.DAMAGED)),
+        offered=given,
     )
 
 
@@ -242,12 +226,13 @@ def force(plan: Plan, stored: Collection[Sha256]) -> Plan:
     """The plan that moves everything in the way into the trash and goes on."""
     place = (*plan.place, *(blocked.wanted for blocked in plan.blocked))
     aside = dict.fromkeys((*plan.aside, *(blocked.obstacle for blocked in plan.blocked)))
-    return replace(plan, fetch=_missing(place, stored), place=place, blocked=(), aside=tuple(aside))
+    fetch = _missing(place, {*stored, *plan.offered})
+    return replace(plan, fetch=fetch, place=place, blocked=(), aside=tuple(aside))
 
 
 def fetch_again(plan: Plan, stored: Collection[Sha256]) -> Plan:
     """The same plan after the store has changed."""
-    return replace(plan, fetch=_missing(plan.place, stored))
+    return replace(plan, fetch=_missing(plan.place, {*stored, *plan.offered}))
 
 
 def _blocked_error(blocked: Iterable[Blocked]) -> BlockedError:

@@ -4,6 +4,7 @@ import re
 
 _RATE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*([kKmMgG]?)(?:i?[bB])?(?:/s)?\Z")
 _PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)\s*%?\Z")
+_AGE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*([dhms]?)\Z")
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _FACTORS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
@@ -32,6 +33,30 @@ def parse_percent(text: str) -> float:
     if not 0 < percent <= 100:
         raise ValueError(f"expected a share such as 5% (above 0, up to 100), got {text[:40]!r}")
     return percent
+
+
+def parse_size(text: str) -> int:
+    """Bytes from `0`, `500M`, `20G`; k, M and G are powers of 1024.
+
+    Raises:
+        ValueError: Another form.
+    """
+    found = _RATE.match(text.strip())
+    if not found or "/" in text:
+        raise ValueError(f"expected a size such as 500M or 20G (bytes), got {text[:40]!r}")
+    return int(float(found[1]) * _FACTORS[found[2].lower()])
+
+
+def parse_age(text: str) -> float:
+    """Seconds from `30d`, `12h`, `90m`, `45s`; a number alone is days.
+
+    Raises:
+        ValueError: Another form.
+    """
+    found = _AGE.match(text.strip())
+    if not found:
+        raise ValueError(f"expected an age such as 30d or 12h, got {text[:40]!r}")
+    return float(found[1]) * {"": 86400, "d": 86400, "h": 3600, "m": 60, "s": 1}[found[2]]
 
 
 def size_text(size: float) -> str:

@@ -15,6 +15,7 @@ from typing import Self
 from fetcher.disk.atomic import sync_descriptor
 from fetcher.disk.writer import sweep
 
+NO_SHARING = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES}
 _BY_DESCRIPTOR = {os.open, os.mkdir, os.rename, os.unlink, os.link, os.stat, os.rmdir} <= os.supports_dir_fd
 _DIRECTORY = getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | os.O_RDONLY
 
@@ -47,7 +48,7 @@ class Folder:
         try:
             return Folder(self.path / name, os.open(name, _DIRECTORY, dir_fd=self._descriptor))
         except OSError as error:
-            if error.errno == errno.ELOOP:
+            if error.errno in (errno.ELOOP, errno.ENOTDIR):
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(self.path / name)) from None
             raise
 
@@ -82,6 +83,16 @@ class Folder:
             self._name(new),
             src_dir_fd=self._descriptor,
             dst_dir_fd=self._descriptor,
+            follow_symlinks=False,
+        )
+
+    def link_to(self, old: str, other: "Folder", new: str) -> None:
+        """Give a file of this directory a name in another one, which must not exist."""
+        os.link(
+            self._name(old),
+            other._name(new),  # noqa: SLF001 - its own kind
+            src_dir_fd=self._descriptor,
+            dst_dir_fd=other._descriptor,  # noqa: SLF001
             follow_symlinks=False,
         )
 
@@ -162,3 +173,24 @@ def walk_to(root: Path, parts: list[str], *, made: list[str] | None) -> Iterator
         yield here
     finally:
         here.close()
+
+
+def move_new(source: Folder, old: str, target: Folder, new: str) -> None:
+    """Rename without replacing.
+
+    Raises:
+        FileExistsError: Something has the new name.
+        OSError: With EXDEV: they are on different file systems.
+    """
+    try:
+        source.link_to(old, target, new)  # unlike a rename, a link never replaces
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno not in NO_SHARING:
+            raise
+        if target.lstat(new) is not None:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new) from None
+        target.take_in(new, source, old)
+    else:
+        source.unlink(old)

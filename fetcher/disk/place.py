@@ -7,7 +7,7 @@ Promises (tests/disk/test_place.py):
   * a final name holds the old file or the whole new one, at any instant;
   * a file that appeared or changed since the look is never replaced: BlockedError;
   * no symlink below the project is followed;
-  * what is moved aside keeps its bytes and its relative path in the trash;
+  * what is replaced, removed or moved aside keeps its bytes and its relative path in the trash;
   * what a killed run left beside a spot goes with the next run.
 """
 
@@ -15,7 +15,6 @@ import contextlib
 import errno
 import hashlib
 import os
-import secrets
 import stat
 import sys
 import time
@@ -27,15 +26,15 @@ from fetcher.core.digest import Sha256
 from fetcher.core.plan import Leftover, Wanted
 from fetcher.disk.atomic import backdate, disk_errors
 from fetcher.disk.batch import make_durable
-from fetcher.disk.folder import Folder, walk_to
+from fetcher.disk.folder import NO_SHARING, Folder, move_new, walk_to
 from fetcher.disk.index import Row
 from fetcher.disk.share import clone
+from fetcher.disk.shelf import Shelf
 from fetcher.disk.writer import temporary_name
 from fetcher.errors import BlockedError, IntegrityError
 
 COPY_BELOW = 1 << 20  # bytes; an edit of a small file in place must not reach the store
 _PIECE = 1 << 20  # bytes
-_NO_SHARING = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,14 +51,13 @@ class Placer:
 
     Args:
         root: The project's folder.
-        trash: Folder that takes what is moved aside.
+        shelf: Takes what is replaced, removed or moved aside.
         folders: Spots of the folders that fetcher made earlier.
     """
 
-    def __init__(self, *, root: Path, trash: Path, folders: Iterable[str]) -> None:
+    def __init__(self, *, root: Path, shelf: Shelf, folders: Iterable[str]) -> None:
         self._root = root
-        self._trash = trash
-        self._stamp = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(3)}"
+        self._shelf = shelf
         self._touched: set[Path] = set()
         self._swept: set[Path] = set()
         self._prepared: dict[str, str] = {}  # temporary names, by spot
@@ -79,7 +77,7 @@ class Placer:
             DiskError: No space, read-only, no permission.
         """
         spot = self._spot(wanted.spot, str(wanted.path))
-        with disk_errors(self._root / wanted.spot), self._folder(spot, wanted) as folder:
+        with disk_errors(self._root / wanted.spot), self._folder(spot, wanted.spot) as folder:
             self._sweep(folder)
             looked_ns = time.time_ns()
             prepared = self._prepared.pop(wanted.spot, None)
@@ -87,7 +85,7 @@ class Placer:
             try:
                 if prepared is None:
                     _bring(source, folder, temporary, wanted)
-                _publish(folder, temporary, spot.name, known)
+                self._publish(folder, temporary, spot.name, wanted.spot, known)
             finally:
                 folder.unlink(temporary)
             found = folder.lstat(spot.name)
@@ -107,7 +105,7 @@ class Placer:
         paths = []
         for wanted, source in sources:
             spot = self._spot(wanted.spot, str(wanted.path))
-            with disk_errors(self._root / wanted.spot), self._folder(spot, wanted) as folder:
+            with disk_errors(self._root / wanted.spot), self._folder(spot, wanted.spot) as folder:
                 self._sweep(folder)
                 temporary = self._prepared[wanted.spot] = temporary_name(spot.name)
                 _copy(source, folder, temporary, wanted, sync=_later)
@@ -118,25 +116,62 @@ class Placer:
     def move_aside(self, spot: str) -> Path:
         """Move whatever stands at a spot into the trash; returns where it is now."""
         path = self._root / spot
-        with disk_errors(path):
-            with self._parent(spot) as folder:
-                kept = self._trash / self._stamp / spot.lstrip("/").replace(":", "_")
-                kept.parent.mkdir(parents=True, exist_ok=True)
-                with Folder.at(kept.parent) as trash:
-                    name = kept.name if trash.lstat(kept.name) is None else f"{kept.name}.{secrets.token_hex(3)}"
-                    kept = kept.with_name(name)
-                    try:
-                        trash.take_in(name, folder, path.name)
-                    except OSError as error:
-                        if error.errno != errno.EXDEV:
-                            raise
-                        kept = path.with_name(f"{path.name}.fetcher-aside-{self._stamp}")
-                        folder.replace(path.name, kept.name)
-            self._touched.add(path.parent)
+        with disk_errors(path), self._parent(spot) as folder:
+            kept = self._shelf.take(folder, spot, path.name)
+        self._touched.add(path.parent)
         return kept
 
+    def move(self, origin: str, spot: str, row: Row) -> bool:
+        """Rename a file of fetcher's own to a spot where nothing may be.
+
+        Returns:
+            False if the two are on different file systems; nothing was changed.
+
+        Raises:
+            BlockedError: The file changed since the look, or something stands at the spot now.
+            DiskError: Read-only, no permission.
+        """
+        name, old_name = (each.rpartition("/")[2] for each in (spot, origin))
+        with disk_errors(self._root / spot), self._parent(origin) as old, self._made_parent(spot) as new:
+            found = old.lstat(old_name)
+            if found is None or not is_own(found, row):
+                raise _in_the_way(origin)
+            try:
+                move_new(old, old_name, new, name)
+            except FileExistsError:
+                raise _in_the_way(spot) from None
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                return False
+        self._touched.update(((self._root / origin).parent, (self._root / spot).parent))
+        self._remove_empty(origin.rpartition("/")[0])
+        return True
+
+    def restore(self, spot: str, kept: Path, over: Row | None) -> None:
+        """Rename what was kept back to its spot; the file that it replaces is kept instead.
+
+        Args:
+            over: The file of fetcher's own that is there now; None if nothing may be there.
+
+        Raises:
+            BlockedError: Something else stands there now.
+            DiskError: Read-only, no permission.
+        """
+        name = spot.rpartition("/")[2]
+        with disk_errors(self._root / spot), self._made_parent(spot) as folder, Folder.at(kept.parent) as shelf:
+            if over is None:
+                try:
+                    move_new(shelf, kept.name, folder, name)
+                except FileExistsError:
+                    raise _in_the_way(spot) from None
+            else:
+                self._keep(folder, name, spot, over)
+                folder.take_in(name, shelf, kept.name)
+        self._touched.update((kept.parent, (self._root / spot).parent))
+
     def remove(self, leftover: Leftover, row: Row) -> bool:
-        """Remove a file of fetcher's own and the folders made for it that are empty now.
+        """Move a file of fetcher's own into the trash; the folders made for it that are empty now go.
 
         Returns:
             False if the file changed since the look; it stays.
@@ -147,9 +182,9 @@ class Placer:
                 with self._parent(leftover.spot) as folder:
                     found = folder.lstat(path.name)
                     if found is not None:
-                        if not stat.S_ISREG(found.st_mode) or not row.is_unchanged(found):
+                        if not is_own(found, row):
                             return False
-                        folder.unlink(path.name)
+                        self._shelf.take(folder, leftover.spot, path.name)
             except (FileNotFoundError, NotADirectoryError):
                 return True  # its folder went, or became something else: the file is no longer there
             self._touched.add(path.parent)
@@ -171,20 +206,36 @@ class Placer:
         """Make the names that were changed durable, and remove what was prepared and not placed."""
         for spot, temporary in self._prepared.items():
             with (
-                contextlib.suppress(FileNotFoundError, NotADirectoryError),
                 disk_errors(self._root / spot),
+                contextlib.suppress(FileNotFoundError, NotADirectoryError),
                 self._parent(spot) as folder,
             ):
                 folder.unlink(temporary)
         self._prepared.clear()
-        for path in sorted(self._touched):
+        for path in sorted(self._touched | self._shelf.touched):
             with (
-                contextlib.suppress(FileNotFoundError, NotADirectoryError),
                 disk_errors(path),
+                contextlib.suppress(FileNotFoundError, NotADirectoryError),
                 Folder.at(path) as folder,
             ):
                 folder.flush()
         self._touched.clear()
+        self._shelf.touched.clear()
+
+    def remove_empty_above(self, spot: str) -> None:
+        """Remove the folders above a spot that fetcher made and that are empty."""
+        with disk_errors(self._root / spot), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            self._remove_empty(spot.rpartition("/")[0])
+
+    def missing_folders(self, spots: Iterable[str]) -> set[str]:
+        """The folders that would have to be made for some spots."""
+        missing: set[str] = set()
+        for spot in spots:
+            folder = spot.rpartition("/")[0]
+            while folder and folder not in missing and not os.path.lexists(self._root / folder):
+                missing.add(folder)
+                folder = folder.rpartition("/")[0]
+        return missing
 
     def _remove_empty(self, spot: str) -> None:
         while spot and spot in self.folders:
@@ -193,6 +244,24 @@ class Placer:
                     return
             self.folders.discard(spot)
             spot = spot.rpartition("/")[0]
+
+    def _publish(self, folder: Folder, temporary: str, name: str, spot: str, known: Row | None) -> None:
+        found = folder.lstat(name) if known is not None else None
+        if known is None or found is None:
+            _publish_new(folder, temporary, name)
+            return
+        self._keep(folder, name, spot, known)
+        folder.replace(temporary, name)
+
+    def _keep(self, folder: Folder, name: str, spot: str, known: Row) -> None:
+        """Keep a file that is about to be replaced, if it is the known one."""
+        found = folder.lstat(name)
+        if found is None or not is_own(found, known):
+            raise _in_the_way(str(folder.path / name))
+        kept = self._shelf.link(folder, spot, name)
+        if kept is not None and not is_own(kept.lstat(), known):  # swapped in since: not ours to replace
+            kept.unlink()
+            raise _in_the_way(str(folder.path / name))
 
     @contextlib.contextmanager
     def _parent(self, spot: str) -> Iterator[Folder]:
@@ -204,6 +273,12 @@ class Placer:
         with walk_to(self._root, spot.split("/")[:-1], made=None) as folder:
             yield folder
 
+    @contextlib.contextmanager
+    def _made_parent(self, spot: str) -> Iterator[Folder]:
+        """The folder of a spot, made if it is missing."""
+        with self._folder(self._spot(spot, spot.rpartition("/")[2]), spot) as folder:
+            yield folder
+
     def _spot(self, spot: str, path: str) -> Spot:
         if not os.path.isabs(spot):
             *parts, name = spot.split("/")
@@ -212,14 +287,14 @@ class Placer:
         return Spot(base=Path(spot.removesuffix(path)), parts=parts, name=name)
 
     @contextlib.contextmanager
-    def _folder(self, spot: Spot, wanted: Wanted) -> Iterator[Folder]:
+    def _folder(self, spot: Spot, label: str) -> Iterator[Folder]:
         made: list[str] = []
         spot.base.mkdir(parents=True, exist_ok=True)
         try:
             with walk_to(spot.base, spot.parts, made=made) as folder:
                 yield folder
         except NotADirectoryError:
-            raise _in_the_way(wanted.spot) from None
+            raise _in_the_way(label) from None
         finally:
             prefix = "" if spot.base == self._root else f"{spot.base.as_posix()}/"
             self.folders.update(f"{prefix}{name}" for name in made)
@@ -233,7 +308,7 @@ def _bring(source: Path, folder: Folder, temporary: str, wanted: Wanted) -> None
         try:
             folder.link_here(source, temporary)
         except OSError as error:
-            if error.errno not in _NO_SHARING:
+            if error.errno not in NO_SHARING:
                 raise
         else:
             return
@@ -282,23 +357,22 @@ def _copy(
         )
 
 
-def _publish(folder: Folder, temporary: str, name: str, known: Row | None) -> None:
-    if known is not None:
-        found = folder.lstat(name)
-        if found is not None and not (stat.S_ISREG(found.st_mode) and known.is_unchanged(found)):
-            raise _in_the_way(str(folder.path / name))
-        folder.replace(temporary, name)
-        return
+def _publish_new(folder: Folder, temporary: str, name: str) -> None:
     try:
         folder.link(temporary, name)  # unlike a rename, a link never replaces
     except FileExistsError:
         raise _in_the_way(str(folder.path / name)) from None
     except OSError as error:
-        if error.errno not in _NO_SHARING:
+        if error.errno not in NO_SHARING:
             raise
         if folder.lstat(name) is not None:
             raise _in_the_way(str(folder.path / name)) from None
         folder.replace(temporary, name)
+
+
+def is_own(found: os.stat_result, row: Row) -> bool:
+    """Whether a file is still the one that fetcher wrote."""
+    return stat.S_ISREG(found.st_mode) and row.is_unchanged(found)
 
 
 def _in_the_way(spot: str) -> BlockedError:

@@ -142,7 +142,15 @@ class Scanner:
                 del rows[row.spot]
             else:
                 reason = "edited since fetcher wrote it" if row.wrote else "a file that fetcher did not write"
-                leftovers.append(Leftover(model=row.model, spot=row.spot, state=state, reason=reason))
+                leftovers.append(
+                    Leftover(
+                        model=row.model,
+                        spot=row.spot,
+                        state=state,
+                        reason=reason,
+                        sha256=row.sha256 if state is State.OURS else None,
+                    )
+                )
         return Scan(
             local=LocalState(looks={spot: found.look for spot, found in seen.items()}, leftovers=tuple(leftovers)),
             rows=rows,
@@ -167,7 +175,7 @@ class Scanner:
         except (FileNotFoundError, NotADirectoryError):
             return _ABSENT
         if not stat.S_ISREG(found.st_mode):
-            return _Seen(look=Look(state=State.FOREIGN, reason=_kind(found.st_mode)), row=None)
+            return _Seen(look=Look(state=State.FOREIGN, reason=kind_of(found.st_mode)), row=None)
         return self._look_at_file(wanted, path, found)
 
     def _look_at_file(self, wanted: Wanted, path: Path, found: os.stat_result) -> _Seen:
@@ -203,7 +211,7 @@ class Scanner:
         row = self._trusted.get(spot)
         if row is None or not row.is_unchanged(found):
             return False
-        return row.damaged or found.st_mtime_ns < row.looked_ns - _CLOCK_GRAIN_NS
+        return row.damaged or not is_racy(row, found)
 
     def _was_intended(self, spot: str, sha256: Sha256) -> bool:
         intent = self._intents.get(spot)
@@ -235,8 +243,7 @@ class Scanner:
             return State.FOREIGN
         if row.damaged:
             return State.DAMAGED
-        racy = found.st_mtime_ns >= row.looked_ns - _CLOCK_GRAIN_NS
-        if row.is_unchanged(found) and not racy:
+        if row.is_unchanged(found) and not is_racy(row, found):
             return State.OURS
         if found.st_size == row.size and sha256_of(self._root / row.spot) == row.sha256:
             return State.OURS
@@ -264,7 +271,7 @@ class Scanner:
             return None
         if spot.startswith("/") and (self._root / spot).is_dir():
             return None  # an absolute target was written by the user, symlinks and all
-        return Look(state=State.FOREIGN, reason=f"{_kind(mode)} where a folder is due", obstacle=spot)
+        return Look(state=State.FOREIGN, reason=f"{kind_of(mode)} where a folder is due", obstacle=spot)
 
 
 def is_settled(row: Row) -> bool:
@@ -276,7 +283,7 @@ def _compare(row: Row, fresh: Row, wanted: Sha256, found: os.stat_result) -> _Se
     """Judge a file of which the index knows something, after it was hashed."""
     if fresh.sha256 == row.sha256 or fresh.sha256 == wanted:
         return _Seen(look=_judge(fresh, wanted), row=fresh)
-    if row.wrote and row.is_unchanged(found) and found.st_mtime_ns < row.looked_ns - _CLOCK_GRAIN_NS:
+    if row.wrote and row.is_unchanged(found) and not is_racy(row, found):
         damaged = replace(row, damaged=True)
         return _Seen(look=_judge(damaged, wanted), row=damaged)
     return _Seen(look=_foreign(row, found), row=row)
@@ -315,9 +322,22 @@ def _row_at(spot: str, model: str, found: os.stat_result, sha256: Sha256, looked
     )
 
 
-def _kind(mode: int) -> str:
-    if stat.S_ISLNK(mode):
-        return "a symlink"
-    if stat.S_ISDIR(mode):
-        return "a directory"
-    return "a file" if stat.S_ISREG(mode) else "a special file"
+_KINDS = {
+    stat.S_IFLNK: "a symlink",
+    stat.S_IFDIR: "a directory",
+    stat.S_IFREG: "a file",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFBLK: "a device",
+    stat.S_IFCHR: "a device",
+}
+
+
+def kind_of(mode: int) -> str:
+    """What a thing on the disk is, in words."""
+    return _KINDS.get(stat.S_IFMT(mode), "a special file")
+
+
+def is_racy(row: Row, found: os.stat_result) -> bool:
+    """Whether a file changed so shortly before the last look that the clock could not have told."""
+    return found.st_mtime_ns >= row.looked_ns - _CLOCK_GRAIN_NS

@@ -47,9 +47,11 @@ def _worlds(draw: st.DrawFn) -> tuple[list[Wanted], LocalState, set[Sha256]]:
         for spot in spots
     ]
     looks = {w.spot: Look(state=draw(st.sampled_from(State)), reason="a reason") for w in wanted}
+    digests = st.none() | st.sampled_from(_DIGESTS)
     states = st.sampled_from([State.OURS, State.RIGHT, State.FOREIGN, State.DAMAGED])
     leftovers = tuple(
-        Leftover(model="old", spot=f"old/{n}", state=draw(states)) for n in range(draw(st.integers(0, 4)))
+        Leftover(model="old", spot=f"old/{n}", state=state, sha256=draw(digests) if state is State.OURS else None)
+        for n, state in enumerate(draw(st.lists(states, max_size=4)))
     )
     stored = draw(st.sets(st.sampled_from(_DIGESTS)))
     return wanted, LocalState(looks=looks, leftovers=leftovers), stored
@@ -60,7 +62,7 @@ def test_every_wanted_file_is_in_exactly_one_list(world: tuple[list[Wanted], Loc
     """A file in none would never arrive; a file in two would be placed over what is kept."""
     wanted, local, stored = world
     plan = make_plan(wanted, local, stored)
-    found = [*plan.keep, *plan.place, *(blocked.wanted for blocked in plan.blocked)]
+    found = [*plan.keep, *_brought(plan), *(blocked.wanted for blocked in plan.blocked)]
     assert sorted(w.spot for w in found) == sorted(w.spot for w in wanted)
 
 
@@ -72,10 +74,10 @@ def test_what_fetcher_did_not_write_is_never_replaced_and_never_removed(
     wanted, local, stored = world
     plan = make_plan(wanted, local, stored)
     foreign = {spot for spot, look in local.looks.items() if look.state is State.FOREIGN}
-    assert not foreign & {w.spot for w in plan.place}
+    assert not foreign & {w.spot for w in _brought(plan)}
     assert {b.wanted.spot for b in plan.blocked} == foreign
     edited = {item.spot for item in local.leftovers if item.state is State.FOREIGN}
-    assert not edited & {item.spot for item in plan.remove}
+    assert not edited & {*(item.spot for item in plan.remove), *(move.origin for move in plan.move)}
 
 
 @given(_worlds())
@@ -87,7 +89,7 @@ def test_a_digest_is_fetched_at_most_once_and_only_when_it_is_missing(
     plan = make_plan(wanted, local, stored)
     fetched = [w.sha256 for w in plan.fetch]
     assert len(fetched) == len(set(fetched))
-    assert set(fetched) == {w.sha256 for w in plan.place} - stored
+    assert set(fetched) == {w.sha256 for w in plan.place} - stored - _own(local)
 
 
 @given(_worlds())
@@ -97,9 +99,9 @@ def test_planning_again_after_carrying_out_gives_an_empty_plan(
     """Otherwise sync would never come to rest."""
     wanted, local, stored = world
     plan = force(make_plan(wanted, local, stored), stored)
-    placed = {w.spot for w in plan.place}
+    placed = {w.spot for w in _brought(plan)}
     looks = {spot: Look(state=State.RIGHT) if spot in placed else look for spot, look in local.looks.items()}
-    removed = {item.spot for item in plan.remove}
+    removed = {*(item.spot for item in plan.remove), *(move.origin for move in plan.move)}
     rest = tuple(item for item in local.leftovers if item.spot not in removed)
     again = make_plan(wanted, LocalState(looks=looks, leftovers=rest), stored | {w.sha256 for w in plan.fetch})
     assert again.is_empty()
@@ -116,7 +118,44 @@ def test_force_moves_aside_everything_that_it_places_over(
     forced = force(plan, stored)
     assert {b.obstacle for b in plan.blocked} <= set(forced.aside)
     assert not forced.blocked
-    assert {w.sha256 for w in forced.fetch} == {w.sha256 for w in forced.place} - stored
+    assert {w.sha256 for w in forced.fetch} == {w.sha256 for w in forced.place} - stored - _own(local)
+
+
+@given(_worlds())
+def test_a_leftover_with_wanted_bytes_is_moved_once_and_only_to_a_free_spot(
+    world: tuple[list[Wanted], LocalState, set[Sha256]],
+) -> None:
+    """A rename instead of a download; whatever is not needed again is removed."""
+    wanted, local, stored = world
+    plan = make_plan(wanted, local, stored)
+    own = {item.spot: item for item in local.leftovers if item.state in (State.OURS, State.RIGHT)}
+    for move in plan.move:
+        assert own[move.origin].sha256 == move.wanted.sha256
+        assert local.looks[move.wanted.spot].state is State.ABSENT
+    gone = [*(move.origin for move in plan.move), *(item.spot for item in plan.remove)]
+    assert sorted(gone) == sorted(own)
+    absent = {w.sha256 for w in plan.place if local.looks[w.spot].state is State.ABSENT}
+    assert not absent & {own[item.spot].sha256 for item in plan.remove}, "it could have been moved"
+
+
+@given(_worlds())
+def test_without_pruning_nothing_moves_and_nothing_more_is_fetched(
+    world: tuple[list[Wanted], LocalState, set[Sha256]],
+) -> None:
+    """The file gets a second name."""
+    wanted, local, stored = world
+    plan = make_plan(wanted, local, stored)
+    whole = plan.without_remove()
+    assert (whole.move, whole.remove, whole.fetch) == ((), (), plan.fetch)
+    assert sorted(w.spot for w in whole.place) == sorted(w.spot for w in _brought(plan))
+
+
+def _brought(plan: Plan) -> list[Wanted]:
+    return [*plan.place, *(move.wanted for move in plan.move)]
+
+
+def _own(local: LocalState) -> set[Sha256]:
+    return {item.sha256 for item in local.leftovers if item.sha256}
 
 
 def test_damaged_files_are_moved_aside_not_destroyed() -> None:

@@ -1,6 +1,7 @@
 """Rule 3, exhaustively: every file operation of a command fails, or is its last."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -63,12 +64,20 @@ def _relock(world: World) -> None:
     world.write("models.toml", _manifest("model", "new"))
 
 
+def _upgraded(world: World) -> None:
+    """The sync that is undone is the only one on record, so that a second undo has nothing to do."""
+    _upgrade(world)
+    shutil.rmtree(world.project / ".fetcher" / "trash")
+    world.ok(*SYNC)
+
+
 def _begin(world: World) -> None:
     world.write(".gitattributes", "*.bin binary")  # gets a line more
     world.user_file("notes.md", b"notes")
 
 
 SYNC = ("sync", "-q")
+UNDO = ("undo", "-q")
 AGAIN = (SYNC, ("sync", "--check"))
 SCENARIOS = {
     scenario.name: scenario
@@ -77,6 +86,7 @@ SCENARIOS = {
         Scenario(name="many", prepare=_first("many"), argv=SYNC, again=AGAIN, min_count=100),
         Scenario(name="large", prepare=_first("large"), argv=SYNC, again=AGAIN, min_count=200),
         Scenario(name="upgrade", prepare=_upgrade, argv=SYNC, again=AGAIN, min_count=60),
+        Scenario(name="undo", prepare=_upgraded, argv=UNDO, again=(UNDO,), min_count=20),
         Scenario(name="lock", prepare=_relock, argv=("lock",), again=(("lock",), ("lock", "--check")), min_count=5),
         Scenario(name="init", prepare=_begin, argv=("init", "-q"), again=(("init", "-q"),), min_count=10, fine=(0, 9)),
     ]
@@ -111,7 +121,7 @@ def test_every_stop(
     record_property("stopped at k", f"1 … {at - 1}, all")
 
 
-@pytest.mark.parametrize("name", ["first", "many", "upgrade", "lock", "init"])
+@pytest.mark.parametrize("name", ["first", "many", "upgrade", "undo", "lock", "init"])
 def test_some_stops(world: World, name: str, record_property: Callable[[str, object], None]) -> None:
     """The short form: stops spread evenly, the modes in turn; `make crash` does all."""
     judge = Judge(world, SCENARIOS[name])

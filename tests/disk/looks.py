@@ -12,6 +12,7 @@ from fetcher.core.plan import Look, Wanted
 from fetcher.disk.index import Row
 from fetcher.disk.place import Placer
 from fetcher.disk.scan import Scan, Scanner
+from fetcher.disk.shelf import Shelf
 
 
 def sha(data: bytes) -> Sha256:
@@ -51,8 +52,11 @@ class World:
             path.chmod(0o444)
         return path
 
+    def shelf(self) -> Shelf:
+        return Shelf(root=self.root, folder=self.root / ".fetcher" / "trash", label="1")
+
     def placer(self) -> Placer:
-        return Placer(root=self.root, trash=self.root / ".fetcher" / "trash", folders=self.folders)
+        return Placer(root=self.root, shelf=self.shelf(), folders=self.folders)
 
     def place(self, item: Wanted, data: bytes, *, known: Row | None = None) -> Path:
         """Place and remember, as a sync does; the file's time is made old enough to be trusted."""

@@ -114,7 +114,7 @@ def test_what_is_no_regular_file_is_foreign(world: World, kind: str) -> None:
         "fifo": lambda: os.mkfifo(path),
     }[kind]()
     look = world.look(item)
-    expected = {"symlink": "a symlink", "dangling": "a symlink", "directory": "a directory", "fifo": "a special file"}
+    expected = {"symlink": "a symlink", "dangling": "a symlink", "directory": "a directory", "fifo": "a named pipe"}
     assert (look.state, look.reason) == (State.FOREIGN, expected[kind])
 
 
