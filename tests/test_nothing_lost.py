@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from fetcher.core.interfaces import NoEvents
 from fetcher.core.paths import RepoPath
 from fetcher.core.plan import Wanted
+from fetcher.disk.copies import Copies
 from fetcher.disk.index import Index
 from fetcher.disk.staging import Staging
 from fetcher.disk.store import Store
@@ -135,6 +136,7 @@ class Histories(RuleBasedStateMachine):
             state=self.root / ".fetcher",
             index="index.sqlite",
             staging=self._staging(),
+            copies=Copies(projects=list, folders=[]),
             events=NoEvents(),
             stop=threading.Event(),
         )
