@@ -187,6 +187,11 @@ def watcher(style: Style, *, quiet: bool) -> Events:
     return events_of(style)
 
 
+def settings() -> Settings:
+    """Of the environment, for commands that need no project."""
+    return Settings.of(os.environ)
+
+
 class Notes(NoEvents):
     """Says what a person may want to know."""
 
