@@ -8,6 +8,7 @@ One class for each thing that a caller can do about it; each has its exit status
     ├── ConfigError          2   flags, models.toml, an unreadable or too new lock
     ├── PartialError         3   some models failed, the others are done
     ├── IntegrityError       4   size or hash differs from the lock; a hostile name
+    │   └── PointerError     4   a git-lfs pointer came where a file's content was due
     ├── SourceError          5   a source did not answer, or not in a way that can be used
     ├── AuthError            6   a token is missing or was refused
     ├── NotFoundError        7   repository, revision or file does not exist
@@ -71,6 +72,10 @@ class IntegrityError(FetcherError):
     """Bytes, sizes or names are not what the lock or good sense allows."""
 
     exit_code = 4
+
+
+class PointerError(IntegrityError):
+    """A git-lfs pointer came where a file's content was due; no source of these bytes has the file."""
 
 
 class SourceError(FetcherError):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fetcher.core.digest import Sha256
+from fetcher.core.pointer import is_pointer, pointer_error
 from fetcher.disk.batch import Batch
 from fetcher.disk.leftovers import remove_leftovers
 from fetcher.disk.store import SMALL_BELOW
@@ -48,7 +49,10 @@ class Batches:
             remove_leftovers(store)
 
     def keep(self, job: Job) -> Callable[[Sha256, bytes], object]:
-        """How the bytes of a small file are kept."""
+        """How the bytes of a small file are kept; raises a PointerError for those that only stand for a large one."""
+        return _no_pointer(self._keep(job), job.request.label)
+
+    def _keep(self, job: Job) -> Callable[[Sha256, bytes], object]:
         store = job.store
         # Two jobs of which nothing is known may turn out to be the same object, and write one file.
         if not self._is_worth_it or not (job.request.sha256 or job.request.git_blob):
@@ -94,3 +98,18 @@ class Batches:
                 error = refused
             for job, sha256 in jobs:
                 self._done(job, sha256, error)
+
+
+def _no_pointer(keep: Callable[[Sha256, bytes], object], label: str) -> Callable[[Sha256, bytes], object]:
+    """Keeps the bytes of a small file, unless they only stand for a large one.
+
+    Here, because all bytes come this way, when a model is locked and when it is synced: a
+    listing with hashes tells no pointer from a file.
+    """
+
+    def keep_files(sha256: Sha256, data: bytes) -> None:
+        if is_pointer(data):
+            raise pointer_error(label, data)
+        keep(sha256, data)
+
+    return keep_files

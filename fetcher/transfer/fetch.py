@@ -23,6 +23,7 @@ from fetcher.errors import (
     IntegrityError,
     InterruptedRun,
     NotFoundError,
+    PointerError,
     SourceError,
 )
 from fetcher.transfer.links import Link
@@ -254,6 +255,8 @@ class Fetch:
         """Publish if all is right; else forget what may be wrong."""
         try:
             sha256 = self._sink.publish()
+        except PointerError:
+            raise  # the bytes are right: every source of them has the same
         except IntegrityError as error:
             self._forget_wrong(error)
             return None
