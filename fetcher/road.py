@@ -253,6 +253,7 @@ def catalog_of(
         addresses=addresses,
         environment=settings.environment,
         home=settings.home,
+        scratch=settings.store / "scratch",
         stored=TokenStore(settings.logins),
         idle_timeout_s=settings.idle_timeout_s,
         retry=RetrySchedule(attempts=settings.retries),

@@ -17,6 +17,7 @@ from fetcher.serve.hub import Hub
 from tests.cli.command import desk
 from tests.hub.plain import served_plainly
 from tests.hub.publish import Publisher, read_tree, write_tree
+from tests.sources.git_server import needs_git_lfs
 
 _ROOT = Path(__file__).parents[1]
 _README = (_ROOT / "README.md").read_text(encoding="utf-8")
@@ -87,6 +88,21 @@ def test_the_readme_s_urls_and_folders_are_locked_and_synced(tmp_path: Path) -> 
         at.ok("sync")
     assert at.placed("one") == at.placed("folder") == {"model.bin": b"one"}
     assert at.placed("several") == {"config.json": b"{}", "model.bin": b"foo\n"}
+
+
+@needs_git_lfs
+def test_the_page_about_git_runs(tmp_path: Path) -> None:
+    """Its shell blocks, one after the other, as a reader would paste them."""
+    page = (_ROOT / "docs" / "git.md").read_text(encoding="utf-8")
+    script = "".join(re.findall(r"```sh\n(.*?)```", page, flags=re.DOTALL))
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(["sh", "-eu"], input=script.encode(), cwd=tmp_path, env={**os.environ, "PATH": path})
+    assert done.returncode == 0
+    placed = tmp_path / "models" / "weights"
+    assert (placed / "config.json").read_text(encoding="utf-8") == '{"layers": 1}\n'
+    assert (placed / "model.bin").read_bytes() == b"\0" * 2_000_000
+    for block in re.findall(r"```toml\n(.*?)```", page, flags=re.DOTALL):
+        assert read_manifest(block, file="git.md").models
 
 
 def test_the_variables_of_the_readme_are_those_of_the_code() -> None:

@@ -23,12 +23,14 @@ class RemoteFile:
         size: Bytes.
         sha256: None where the listing does not tell it; it is then hashed at lock time.
         git_blob: Id of the git blob, where the listing tells that instead.
+        obstacle: Why it cannot be taken, such as `a symbolic link`; size and hashes say nothing then.
     """
 
     path: RepoPath
     size: int
     sha256: Sha256 | None
     git_blob: GitBlob | None = None
+    obstacle: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from fetcher.core.web import SCHEMES, WebFile, checked
 
 MODELSCOPE = "modelscope"
 HUGGINGFACE = "huggingface"
+GIT = "git"
 HUB_KINDS = (MODELSCOPE, HUGGINGFACE)
 SHORT_FORMS = {"ms": MODELSCOPE, "hf": HUGGINGFACE}
 GIT_SCHEMES = ("git+https", "git+ssh", "git+file", "git+http")

@@ -14,7 +14,9 @@ from fetcher.core.hints import closest
 from fetcher.core.interfaces import RemoteFile
 from fetcher.core.manifest import Requested
 from fetcher.core.paths import RepoPath
-from fetcher.errors import NotFoundError
+from fetcher.errors import IntegrityError, NotFoundError
+
+_SHOWN = 10  # names in an error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +32,7 @@ def select(offered: Sequence[RemoteFile], requested: Requested, *, model: str) -
 
     Raises:
         NotFoundError: A name in `files` does not exist, or no file is left.
+        IntegrityError: Something is chosen that is no file.
     """
     by_path = {file.path: file for file in offered}
     _require_files(requested.files, by_path, model=model)
@@ -46,6 +49,7 @@ def select(offered: Sequence[RemoteFile], requested: Requested, *, model: str) -
             taken[path] = file
     if not taken:
         _nothing_left(by_path, requested, model=model)
+    _refuse_obstacles(taken.values(), model=model)
     idle = tuple(p for p in (*requested.include, *requested.exclude) if p not in used)
     return Selection(files=tuple(sorted(taken.values(), key=lambda file: file.path)), idle_patterns=idle)
 
@@ -72,6 +76,18 @@ def _require_files(names: Sequence[str], offered: Iterable[str], *, model: str) 
         facts=facts,
         fix=f"correct `files` of [models.{model}] in models.toml",
     )
+
+
+def _refuse_obstacles(taken: Iterable[RemoteFile], *, model: str) -> None:
+    """What is no file is refused by name, not left out in silence: a model without it may not run."""
+    facts = sorted(f"{file.path}: {file.obstacle}" for file in taken if file.obstacle)
+    if facts:
+        more = [f"and {len(facts) - _SHOWN} more"] if len(facts) > _SHOWN else []
+        raise IntegrityError(
+            f"{model}: {len(facts)} of the chosen names cannot be taken.",
+            facts=[*facts[:_SHOWN], *more],
+            fix=f"add them to `exclude` of [models.{model}] in models.toml",
+        )
 
 
 def _nothing_left(offered: Iterable[str], requested: Requested, *, model: str) -> None:

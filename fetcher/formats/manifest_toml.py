@@ -174,7 +174,9 @@ class ModelTable(_Wishes):
 class SourceTable(_Table):
     """A named endpoint of a known kind, used as `NAME:OWNER/NAME` in `source`."""
 
-    kind: Literal["modelscope", "huggingface"] = Field(description="What the server speaks.", examples=["modelscope"])
+    kind: Literal["modelscope", "huggingface", "git"] = Field(
+        description="What the server speaks.", examples=["modelscope"]
+    )
     endpoint: Url = Field(description="Base URL; never with a user or a token.", examples=["https://hub.corp.example"])
     mirrors: list[Url] = Field(
         default=[], description="Base URLs that serve the same bytes.", examples=[["https://hub2.corp.example"]]

@@ -17,7 +17,7 @@ import json
 import logging
 import ssl
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import PackageNotFoundError, version
@@ -45,6 +45,7 @@ _MAX_REDIRECTS = 5
 _WHOLE_REPLY_S = 300.0  # a listing that drips for longer than this is given up
 _CONNECT_S = 15.0
 _PIECE = 64 << 10  # bytes read at once of a reply that is read whole
+_KEEP_METHOD = (307, 308)
 
 _log = logging.getLogger(__name__)
 
@@ -155,13 +156,21 @@ class HttpClient:
         Raises:
             SourceError: No usable reply, one that is too large, 429 or 5xx.
         """
-        exchange = self._follow(url, headers or {}, auth, self._by_library)
-        try:
-            if failures.is_transient(exchange.status):
-                raise self._refused(exchange)
-            return _read_whole(exchange, exchange.chunks(), limit)
-        finally:
-            exchange.release()
+        return self._whole(self._follow(url, headers or {}, auth, self._by_library), limit)
+
+    def post(
+        self, url: str, content: bytes, *, headers: Mapping[str, str], auth: Auth | None = None, limit: int = MAX_REPLY
+    ) -> Reply:
+        """Send bytes and read the reply whole, as `get` does.
+
+        A redirect that keeps the method (RFC 9110: 15.4.8, 15.4.9) is followed as for `get`;
+        any other one is the reply.
+        """
+
+        def ask(here: str, with_auth: Mapping[str, str]) -> LibraryExchange:
+            return self._through_library(here, with_auth, raw_from=RAW_FROM, content=content)
+
+        return self._whole(self._follow(url, headers, auth, ask, redirects=_KEEP_METHOD), limit)
 
     def get_json(self, url: str, *, headers: Mapping[str, str] | None = None, auth: Auth | None = None) -> object:
         """The parsed JSON of a 200.
@@ -203,6 +212,10 @@ class HttpClient:
             exchange.release()
             raise
 
+    def require_public(self, asked: str, there: str) -> None:
+        """Refuse a link that a server gave, where a redirect to the same place would be refused."""
+        self._neighbours.require_public(asked, asked, there)
+
     def close(self) -> None:
         """Close all connections; those of replies on their way close with them."""
         self._lot.close()
@@ -228,17 +241,31 @@ class HttpClient:
             follow_redirects=False,
         )
 
+    def _whole(self, exchange: LibraryExchange, limit: int) -> Reply:
+        try:
+            if failures.is_transient(exchange.status):
+                raise self._refused(exchange)
+            return _read_whole(exchange, exchange.chunks(), limit)
+        finally:
+            exchange.release()
+
     def _follow(
-        self, url: str, headers: Mapping[str, str], auth: Auth | None, ask: Callable[[str, Mapping[str, str]], _Way]
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        auth: Auth | None,
+        ask: Callable[[str, Mapping[str, str]], _Way],
+        *,
+        redirects: Collection[int] = REDIRECTS,
     ) -> _Way:
-        """Send a GET and follow redirects; the reply's body is not read yet."""
+        """Send a request and follow redirects; the reply's body is not read yet."""
         seen = [url]
         while True:
             here = seen[-1]
             exchange = ask(here, {**headers, **(auth.header_for(here) if auth else {})})
             if _log.isEnabledFor(logging.DEBUG):
-                _log.debug("GET %s %s: %d", redact(here), headers.get("Range", ""), exchange.status)
-            if exchange.status not in REDIRECTS:
+                _log.debug("asked %s %s: %d", redact(here), headers.get("Range", ""), exchange.status)
+            if exchange.status not in redirects:
                 return exchange
             try:
                 _drain(exchange)
@@ -257,10 +284,13 @@ class HttpClient:
     def _by_library(self, url: str, headers: Mapping[str, str]) -> LibraryExchange:
         return self._through_library(url, headers, raw_from=RAW_FROM)
 
-    def _through_library(self, url: str, headers: Mapping[str, str], *, raw_from: int) -> LibraryExchange:
+    def _through_library(
+        self, url: str, headers: Mapping[str, str], *, raw_from: int, content: bytes | None = None
+    ) -> LibraryExchange:
         client = self._clients.lend()
         try:
-            request = client.build_request("GET", url, headers=headers)
+            method = "GET" if content is None else "POST"
+            request = client.build_request(method, url, headers=headers, content=content)
             # An Auth of its own that adds nothing: a user in a URL is never sent.
             response = client.send(request, auth=httpx.Auth(), stream=True)
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:

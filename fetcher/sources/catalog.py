@@ -17,10 +17,10 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fetcher.core.interfaces import Source
-from fetcher.core.manifest import BUILT_IN_SCHEMES, FOLDER, HUGGINGFACE, MODELSCOPE, Endpoint, SourceRef
+from fetcher.core.manifest import FOLDER, GIT, GIT_SCHEMES, HUGGINGFACE, MODELSCOPE, Endpoint, SourceRef
 from fetcher.core.paths import RepoPath
 from fetcher.core.retry import RetrySchedule
 from fetcher.errors import ConfigError
@@ -43,6 +43,7 @@ _KINDS = {  # kind -> module and class; loaded when first asked for
     MODELSCOPE: ("fetcher.sources.modelscope", "ModelScopeSource"),
     HUGGINGFACE: ("fetcher.sources.huggingface.source", "HuggingFaceSource"),
 }
+_GIT = ("fetcher.sources.git_lfs.source", "GitLfsSource")
 
 
 class Hub(Source, Protocol):
@@ -68,6 +69,7 @@ class Catalog:
         stored: The tokens of `fetcher login`.
         root: The manifest's folder, which folders are relative to.
         addresses: Where the files of URLs are, by source.
+        scratch: A folder for what a source needs during the run; made when it is needed.
         idle_timeout_s: Seconds without a byte after which a reply is given up.
         retry: When to ask again for a listing.
         may_go_private: Whether public hubs may redirect to private addresses.
@@ -82,6 +84,7 @@ class Catalog:
         stored: StoredTokens | None = None,
         root: Path = Path(),
         addresses: Mapping[SourceRef, Mapping[RepoPath, str]] | None = None,
+        scratch: Path,
         idle_timeout_s: float = 60.0,
         retry: RetrySchedule | None = None,
         may_go_private: bool = False,
@@ -91,9 +94,10 @@ class Catalog:
         self._addresses = addresses or {}
         self._environment = environment
         self._stored = stored or NoStoredTokens()
+        self._home = home
+        self._scratch = scratch
         self._idle_timeout_s = idle_timeout_s
         self._retry = retry or RetrySchedule()
-        self._home = home
         self._login_note = _login_note(environment, home)
         self._may_go_private = may_go_private
         self._tls: dict[str | None, Callable[[], ssl.SSLContext]] = {}  # by ca-file
@@ -105,9 +109,10 @@ class Catalog:
         """The places that serve `ref`: the endpoint, then its mirrors.
 
         Raises:
-            ConfigError: No such endpoint, or a kind that this version does not read.
+            ConfigError: No such endpoint, or an address that cannot be one.
         """
-        key = ref.scheme if ref.scheme in _KINDS or ref.scheme in self._endpoints else str(ref)
+        is_hub = ref.scheme in _KINDS or (ref.scheme in self._endpoints and not self._is_git(ref))
+        key = ref.scheme if is_hub else str(ref)  # each repository of git is a source of its own
         with self._lock:
             if key not in self._sources:
                 self._sources[key] = self._made(ref)
@@ -119,7 +124,7 @@ class Catalog:
         Raises:
             ConfigError: As `candidates`, or the variable holds what is no address.
         """
-        if ref.is_url or ref.scheme == FOLDER:
+        if ref.is_url or ref.scheme == FOLDER or self._is_git(ref):
             return ()
         with self._lock:
             if ref.scheme not in self._routes:
@@ -207,13 +212,15 @@ class Catalog:
 
             client = self._client(Endpoint(name=ref.scheme, kind=ref.scheme, endpoint=str(ref)))
             return (UrlSource(str(ref), addresses=self._addresses.get(ref, {}), client=client, retry=self._retry),)
+        if self._is_git(ref):
+            return self._git(ref)
         endpoint = self._endpoint(ref)
         return self._at(endpoint, (endpoint.endpoint, *endpoint.mirrors), self.token(endpoint))
 
     def _at(self, endpoint: Endpoint, urls: Iterable[str], token: Token | None) -> tuple[Hub, ...]:
         """A source for each of the URLs that serve what an endpoint has; the token is for the endpoint's own."""
         own = origin_of(endpoint.endpoint)
-        make = _constructor(endpoint.kind)
+        make = _load(_KINDS[endpoint.kind])
         return tuple(
             make(
                 endpoint=url,
@@ -233,6 +240,50 @@ class Catalog:
         variable = self.variable(endpoint)
         return f"run `fetcher login {endpoint.name}`" + (f" or set {variable}" if variable else "")
 
+    def _is_git(self, ref: SourceRef) -> bool:
+        endpoint = self._endpoints.get(ref.scheme)
+        return ref.scheme in GIT_SCHEMES or (endpoint is not None and endpoint.kind == GIT)
+
+    def _git(self, ref: SourceRef) -> tuple[Source, ...]:
+        """A git repository, and the same one below the mirrors of a named endpoint."""
+        named = self._endpoints.get(ref.scheme)
+        bases = (named.endpoint, *named.mirrors) if named else ()
+        return tuple(self._git_at(f"{base}/{ref.repo}") for base in bases) or (
+            self._git_at(str(ref).removeprefix("git+")),
+        )
+
+    def _git_at(self, url: str) -> Source:
+        server = self._git_server(url)
+        source: Source = _load(_GIT)(
+            f"git+{url}",
+            client=self._client(server),
+            token_for=self._git_token,
+            login_for=self._git_login,
+            ca_file=server.ca_file,
+            scratch=self._scratch,
+            environment=self._environment,
+            home=self._home,
+            retry=self._retry,
+            idle_timeout_s=self._idle_timeout_s,
+        )
+        return source
+
+    def _git_server(self, url: str) -> Endpoint:
+        """The named endpoint that is the server of a URL, so that its token also serves a git+https:// string."""
+        unnamed = Endpoint(name="", kind=GIT, endpoint=url)
+        if not url.startswith(("https://", "http://")):
+            return unnamed
+        same = (each for each in self._endpoints.values() if origin_of(each.endpoint) == origin_of(url))
+        return next(same, unnamed)
+
+    def _git_token(self, url: str) -> Token | None:
+        server = self._git_server(url)
+        return self.token(server) if server.name else self._stored.token_for(url)
+
+    def _git_login(self, url: str) -> str:
+        server = self._git_server(url)
+        return self._login(server, url) if server.name else f"run `fetcher login {origin_text(url)}`"
+
     def _client(self, endpoint: Endpoint) -> "HttpClient":
         """Connections of their own for each source; one TLS context for all that trust the same."""
         from fetcher.net.http import HttpClient
@@ -249,23 +300,18 @@ class Catalog:
         )
 
     def _endpoint(self, ref: SourceRef) -> Endpoint:
-        if ref.scheme in BUILT_IN_SCHEMES and ref.scheme not in _KINDS:
-            raise _not_yet(str(ref), ref.scheme)
-        if ref.scheme not in BUILT_IN_SCHEMES and ref.scheme not in self._endpoints:
+        if ref.scheme not in _KINDS and ref.scheme not in self._endpoints:
             raise ConfigError(
                 f"{ref} names an endpoint that models.toml does not have.",
                 facts=[f"endpoints: {', '.join(sorted(self._endpoints)) or 'none'}"],
                 fix=f"add a table [sources.{ref.scheme}] to models.toml",
             )
-        endpoint = self.endpoint(ref.scheme)
-        if endpoint.kind not in _KINDS:
-            raise _not_yet(str(ref), endpoint.kind)
-        return endpoint
+        return self.endpoint(ref.scheme)
 
 
-def _constructor(kind: str) -> Callable[..., Hub]:
-    module, name = _KINDS[kind]
-    made: Callable[..., Hub] = getattr(importlib.import_module(module), name)
+def _load(place: tuple[str, str]) -> Callable[..., Any]:
+    module, name = place
+    made: Callable[..., Any] = getattr(importlib.import_module(module), name)
     return made
 
 
@@ -323,12 +369,4 @@ def _base_url(name: str, url: str) -> str:
         f"{name} does not hold the address of a hub.",
         facts=["expected: such as https://modelscope.cn, without a user, a token or a query"],
         fix=f"correct {name} or unset it",
-    )
-
-
-def _not_yet(ref: str, kind: str) -> ConfigError:
-    return ConfigError(
-        f"This version of fetcher does not read `{kind}:` yet.",
-        facts=[f"source: {ref}"],
-        fix="use `modelscope:OWNER/NAME` or `huggingface:OWNER/NAME`, or a [sources.NAME] of one of these kinds",
     )

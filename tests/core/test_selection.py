@@ -1,17 +1,18 @@
 """Which files a model takes: the official tools' patterns, and what beats what."""
 
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fetcher.core.digest import EMPTY_SHA256
+from fetcher.core.digest import EMPTY_SHA256, Sha256
 from fetcher.core.interfaces import RemoteFile
 from fetcher.core.manifest import Requested
 from fetcher.core.paths import RepoPath
 from fetcher.core.selection import select
-from fetcher.errors import NotFoundError
+from fetcher.errors import IntegrityError, NotFoundError
 from tests.core.strategies import unhurried
 
 OFFERED = ["README.md", "config.json", "model.bin", "onnx/config.json", "onnx/deep/model.onnx", "onnx.txt"]
@@ -130,3 +131,21 @@ def test_a_model_without_any_file_is_an_error_that_shows_files() -> None:
         "  files upstream: 6, such as model.bin\n"
         "  fix: correct the patterns of [models.m] in models.toml"
     )
+
+
+def test_what_is_no_file_is_refused_by_name_when_it_is_chosen() -> None:
+    """A model that lacks a link in silence may not run; one that excludes it is not stopped."""
+    link = RemoteFile(path=RepoPath("latest.bin"), size=0, sha256=None, obstacle="a symbolic link")
+    files = [RemoteFile(path=RepoPath("a.bin"), size=1, sha256=Sha256("0" * 64)), link]
+    with pytest.raises(IntegrityError) as caught:
+        select(files, Requested(), model="m")
+    assert str(caught.value) == (
+        "m: 1 of the chosen names cannot be taken.\n"
+        "  latest.bin: a symbolic link\n"
+        "  fix: add them to `exclude` of [models.m] in models.toml"
+    )
+    assert len(select(files, Requested(exclude=("latest.*",)), model="m").files) == 1
+    many = [replace(link, path=RepoPath(f"{number:02}")) for number in range(12)]
+    with pytest.raises(IntegrityError) as caught:
+        select(many, Requested(), model="m")
+    assert caught.value.facts[-2:] == ("09: a symbolic link", "and 2 more")

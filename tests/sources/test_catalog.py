@@ -33,6 +33,7 @@ def catalog(tmp_path: Path) -> Iterator[MakeCatalog]:
                 endpoints={endpoint.name: endpoint for endpoint in endpoints},
                 environment=environment or {},
                 home=tmp_path,
+                scratch=tmp_path / "scratch",
                 idle_timeout_s=5.0,
                 retry=RetrySchedule(attempts=1),
             )
@@ -198,23 +199,6 @@ def test_a_login_of_the_official_tool_is_named_when_a_token_is_missing(
     assert "authorization" not in hub_like.seen[0].headers, "`session` is the number of an installation, no token"
 
 
-@pytest.mark.parametrize(
-    ("text", "kind"),
-    [
-        ("git+https://host.example/r.git", "git+https"),
-    ],
-)
-def test_a_kind_to_come_is_refused_by_name(catalog: MakeCatalog, text: str, kind: str) -> None:
-    """Exit 2, and what can be used instead."""
-    with pytest.raises(ConfigError) as caught:
-        catalog().candidates(SourceRef.parse(text))
-    assert str(caught.value) == (
-        f"This version of fetcher does not read `{kind}:` yet.\n"
-        f"  source: {SourceRef.parse(text)}\n"
-        "  fix: use `modelscope:OWNER/NAME` or `huggingface:OWNER/NAME`, or a [sources.NAME] of one of these kinds"
-    )
-
-
 def _asked_with(catalog: MakeCatalog, hub_like: Lookalike, environment: dict[str, str]) -> str | None:
     """The Authorization header of a listing of `huggingface:`."""
     hub_like.says(
@@ -296,7 +280,7 @@ def test_nothing_that_is_slow_is_loaded_before_the_first_source() -> None:
     """A command with nothing to fetch must not pay 150 ms for an HTTP stack."""
     program = (
         "import sys; from pathlib import Path; from fetcher.sources.catalog import Catalog;"
-        "Catalog(endpoints={}, environment={}, home=Path('/'));"
+        "Catalog(endpoints={}, environment={}, home=Path('/'), scratch=Path('/'));"
         "print(*sorted({'httpx', 'httpcore', 'pydantic', 'ssl'} & sys.modules.keys()))"
     )
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
