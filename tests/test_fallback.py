@@ -52,7 +52,8 @@ class _Partials(threading.Thread):
 
     def run(self) -> None:
         while not self._over.wait(0.02):
-            self.names.update(path.parent.name for path in self._store.glob("partial/*/data"))
+            found = {f"{path.parent.name}/{path.name}" for path in self._store.glob("partial/*/data-*")}
+            self.names.update(found)
 
     def end(self) -> set[str]:
         self._over.set()
@@ -105,7 +106,9 @@ def test_a_hub_that_dies_at_40_percent_is_replaced_in_the_middle_of_a_file(
     partials = _Partials(Path(at.environment["FETCHER_STORE"]))
     partials.start()
     done = at.fetcher("sync")
-    assert partials.end() == {sha256}
+    names = partials.end()
+    assert done.code == 0, done.err
+    assert [name.partition("/")[0] for name in names] == [sha256], "one partial, by one writer"
     assert done.code == 0, done.err
     with (at.folder / "models/m/model.safetensors").open("rb") as file:
         assert hashlib.file_digest(file, "sha256").hexdigest() == sha256
