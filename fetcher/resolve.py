@@ -11,7 +11,7 @@ Promises (tests/test_resolve.py):
   * every file of a fallback has the digest of the model's own home, or there is no lock.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -23,10 +23,11 @@ from fetcher.core.lock import Lock, LockedFile, LockedModel, PinnedSource, stale
 from fetcher.core.manifest import Manifest, ModelSpec, SourceRef
 from fetcher.core.paths import ModelName, RepoPath
 from fetcher.core.secrets import SECRETS
-from fetcher.core.selection import select
+from fetcher.core.selection import Selection, select
 from fetcher.errors import AuthError, FetcherError, IntegrityError, InterruptedRun, NotFoundError, SourceError
 from fetcher.unhashed import Hasher, Home, Likely, hashed
 
+Choose = Callable[..., Selection]  # as core/selection.py's `select`
 _AT_ONCE = 8  # models; listings are small, hubs ask to be treated gently
 
 
@@ -61,12 +62,20 @@ KEEP_PINS = Upgrade()
 
 
 def resolve(
-    manifest: Manifest, previous: Lock, sources: Sources, *, hasher: Hasher, upgrade: Upgrade, events: Events
+    manifest: Manifest,
+    previous: Lock,
+    sources: Sources,
+    *,
+    hasher: Hasher,
+    upgrade: Upgrade,
+    events: Events,
+    choose: Choose = select,
 ) -> Lock:
     """Pin every model of the manifest.
 
     Args:
         hasher: Tells the sha256 of what no listing tells.
+        choose: Takes a model's files from a listing.
 
     Raises:
         NotFoundError, AuthError, SourceError, IntegrityError: From the sources, with
@@ -76,7 +85,7 @@ def resolve(
     _require_known(upgrade, manifest)
     models: dict[ModelName, LockedModel] = {}
     drafts: list[_Draft] = []
-    for name, found in _drafts(manifest, previous, sources, upgrade, events).items():
+    for name, found in _drafts(manifest, previous, _Asked(sources, upgrade, events, choose)).items():
         if isinstance(found, _Draft):
             drafts.append(found)
         else:
@@ -87,6 +96,16 @@ def resolve(
         there, others = others[: len(draft.fallback)], others[len(draft.fallback) :]
         models[draft.spec.name] = draft.finished(files, there)
     return Lock(models=dict(sorted(models.items())))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is the same for every model of a run."""
+
+    sources: Sources
+    upgrade: Upgrade
+    events: Events
+    choose: Choose
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,17 +141,12 @@ class _Draft:
         )
 
 
-def _drafts(
-    manifest: Manifest, previous: Lock, sources: Sources, upgrade: Upgrade, events: Events
-) -> dict[ModelName, "LockedModel | _Draft"]:
+def _drafts(manifest: Manifest, previous: Lock, asked: "_Asked") -> dict[ModelName, "LockedModel | _Draft"]:
     """Every model: kept as it is, or listed anew."""
     names = sorted(manifest.models)
     pool = ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="resolve")
     try:
-        futures = {
-            name: pool.submit(_draft, manifest.models[name], previous.models.get(name), sources, upgrade, events)
-            for name in names
-        }
+        futures = {name: pool.submit(_draft, manifest.models[name], previous.models.get(name), asked) for name in names}
         return {name: _result(name, futures[name]) for name in names}
     finally:
         pool.shutdown(wait=False, cancel_futures=True)  # a Ctrl-C must not wait for a hub that is silent
@@ -149,17 +163,16 @@ def _result(name: ModelName, future: "Future[LockedModel | _Draft]") -> "LockedM
         raise
 
 
-def _draft(
-    spec: ModelSpec, locked: LockedModel | None, sources: Sources, upgrade: Upgrade, events: Events
-) -> "LockedModel | _Draft":
-    revision = _revision_to_ask(spec, locked, upgrade)
+def _draft(spec: ModelSpec, locked: LockedModel | None, asked: "_Asked") -> "LockedModel | _Draft":
+    sources = asked.sources
+    revision = _revision_to_ask(spec, locked, asked.upgrade)
     if locked is not None and revision == locked.commit and _is_fresh(spec, locked):
         return locked
     keep = locked if locked is not None and revision == locked.commit else None
     source, snapshot = _snapshot(sources, spec.source, revision, _names(spec.requested.files))
-    selection = select(snapshot.files, spec.requested, model=spec.name)
+    selection = asked.choose(snapshot.files, spec.requested, model=spec.name)
     for pattern in selection.idle_patterns:
-        events.note(f'{spec.name}: the pattern "{pattern}" matches no file')
+        asked.events.note(f'{spec.name}: the pattern "{pattern}" matches no file')
     home = _home(spec, spec.source, (source, snapshot), sources, _told(spec, selection.files), locked, keep)
     _require_unmoved(spec, home)
     paths = [file.path for file in selection.files]

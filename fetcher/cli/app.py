@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from fetcher.cli import credentials, interrupt, locking, looking, render, starting, storing, syncing, undoing, verifying
+from fetcher.cli import credentials, downloading, interrupt, locking, looking, render, starting, storing, syncing, undoing, verifying
 from fetcher.cli.common import Directory, ManifestName, Quiet, Verbose, remember_common
 from fetcher.errors import ConfigError, DiskError, FetcherError, InterruptedRun
 
@@ -55,6 +55,7 @@ locking.add_to(app)
 syncing.add_to(app)
 looking.add_to(app)
 undoing.add_to(app)
+downloading.add_to(app)
 credentials.add_to(app)
 verifying.add_to(app)
 storing.add_to(app)

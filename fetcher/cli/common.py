@@ -178,6 +178,11 @@ def existing_folders(option: str, folders: Sequence[Path]) -> tuple[Path, ...]:
     return tuple(folder.absolute() for folder in folders)
 
 
+def settings_of(flags: Flags) -> Settings:
+    """Settings for a command that needs no project."""
+    return Settings.of(os.environ, flags)
+
+
 def watcher(style: Style, *, quiet: bool) -> Events:
     """Who watches a run and shows its progress."""
     if quiet and style is not Style.json:

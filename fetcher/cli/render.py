@@ -21,7 +21,7 @@ from fetcher.errors import FetcherError
 
 _LISTED = 20  # lines of one list, before "and N more"
 
-_COMMAND = re.compile(r"`fetcher(?= (?:lock|sync|status|verify|path|init|undo|login|logout|auth)\b)")
+_COMMAND = re.compile(r"`fetcher(?= (?:lock|sync|status|verify|path|init|undo|download|login|logout|auth)\b)")
 
 _quiet = False
 _options = ""  # with a space in front

@@ -1,0 +1,255 @@
+"""`fetcher download`: files of one repository, without a manifest."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from typer.core import TyperCommand
+
+from fetcher.cli import interrupt, render
+from fetcher.cli.common import (
+    Common,
+    Json,
+    Style,
+    folder_of,
+    settings_and_sources,
+    settings_of,
+    watcher,
+    with_common,
+)
+from fetcher.core.cache import CacheLayout
+from fetcher.core.manifest import BUILT_IN_SCHEMES, HUGGINGFACE, MODELSCOPE, Endpoint, SourceRef
+from fetcher.core.units import count_text, size_text
+from fetcher.errors import ConfigError
+from fetcher.settings import Flags, Settings
+
+if TYPE_CHECKING:
+    from typer._click.core import Context
+
+    from fetcher.oneoff import OneOff, Outcome
+
+_SEVERAL = ("--include", "--exclude")
+_VARIABLES = {  # of each hub: endpoint, token, mirrors
+    MODELSCOPE: ("MODELSCOPE_ENDPOINT", "MODELSCOPE_API_TOKEN", "FETCHER_MODELSCOPE_MIRRORS"),
+    HUGGINGFACE: ("HF_ENDPOINT", "HF_TOKEN", "FETCHER_HUGGINGFACE_MIRRORS"),
+}
+
+
+class SeveralValues(TyperCommand):
+    """Takes several values after one --include, as `modelscope download` does."""
+
+    def parse_args(self, ctx: "Context", args: list[str]) -> list[str]:
+        """As Command.parse_args, with the flag repeated for each value."""
+        return super().parse_args(ctx, spread(args))
+
+
+def spread(arguments: list[str]) -> list[str]:
+    """`--include a b` as `--include a --include b`; all words up to the next option are values."""
+    found: list[str] = []
+    flag, fresh = "", False
+    for place, word in enumerate(arguments):
+        if word == "--":
+            return [*found, *arguments[place:]]
+        if word in _SEVERAL:
+            flag, fresh = word, True
+        elif word.startswith("-") and len(word) > 1:
+            flag = ""
+            found.append(word)
+        elif flag:
+            found += [flag, word]
+            fresh = False
+        else:
+            found.append(word)
+        if fresh and (place + 1 == len(arguments) or arguments[place + 1].startswith("-")):
+            found.append(word)  # without a value: let it be told
+            fresh = False
+    return found
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command(cls=SeveralValues, epilog="Example: fetcher download AI-ModelScope/gpt2 --include 'onnx/*' '*.json'")(
+        with_common(download, leave_out="manifest")
+    )
+
+
+def download(
+    common: Common,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SOURCE [FILE]...",
+            help="The repository, such as AI-ModelScope/gpt2 or hf:gpt2, and names of its files.",
+            show_default=False,
+        ),
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", metavar="SOURCE", help="In place of SOURCE.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", metavar="SOURCE", help="A dataset, in place of SOURCE.")
+    ] = None,
+    revision: Annotated[str | None, typer.Option("--revision", help="Branch, tag or commit.")] = None,
+    include: Annotated[
+        list[str] | None, typer.Option("--include", metavar="PATTERN...", help="Only these files.", show_default=False)
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option("--exclude", metavar="PATTERN...", help="Not these files.", show_default=False)
+    ] = None,
+    local_dir: Annotated[
+        Path | None, typer.Option("--local-dir", "--local_dir", metavar="DIR", help="Put the files here.")
+    ] = None,
+    cache_dir: Annotated[
+        Path | None, typer.Option("--cache-dir", "--cache_dir", metavar="DIR", help="Put them in DIR/OWNER/NAME.")
+    ] = None,
+    layout: Annotated[
+        CacheLayout | None,
+        typer.Option("--layout", help="Place them as this library's cache does.", show_default=False),
+    ] = None,
+    endpoint: Annotated[
+        str | None, typer.Option("--endpoint", metavar="URL", help="Another address of the hub.")
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option("--token", help="Seen by all users of this machine; better run `fetcher login`.")
+    ] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Never ask the network; exit 12 if it is needed.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done; change nothing.")] = False,
+    print_manifest: Annotated[
+        bool, typer.Option("--print-manifest", help="Print the [models.NAME] that declares it; do nothing.")
+    ] = False,
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Files at a time.", show_default="8")] = None,
+    connections: Annotated[
+        int | None, typer.Option("--connections", min=1, help="Connections to one host.", show_default="16")
+    ] = None,
+    limit_rate: Annotated[
+        str | None, typer.Option("--limit-rate", metavar="RATE", help="Bytes per second in all, such as 20M.")
+    ] = None,
+    progress: Annotated[Style, typer.Option("--progress", help="How progress is shown.")] = Style.auto,
+    json: Json = False,
+) -> None:
+    """Bring files of one repository, without a manifest; every byte is verified, a cut download goes on."""
+    from fetcher.formats.manifest_entry import Entry
+    from fetcher.oneoff import Destination, OneOff, name_of
+
+    source, files = _source_and_files(words or [], model=model, dataset=dataset)
+    wish = Entry(
+        name=name_of(source),
+        source=str(source),
+        revision=revision,
+        include=() if files else tuple(include or ()),
+        exclude=() if files else tuple(exclude or ()),
+        files=tuple(files),
+    )
+    if files and (include or exclude):
+        render.say("note: files are named, so --include and --exclude are not looked at")
+    if print_manifest:
+        render.out(replace(wish, target=str(local_dir) if local_dir else None).text.rstrip("\n"))
+        return
+    base = folder_of(common)
+    flags = Flags(jobs=jobs, connections=connections, limit_rate=limit_rate)
+    settings, endpoints = _settings(common, source, flags, endpoint=endpoint, token=token)
+    task = OneOff(
+        wish=wish,
+        destination=Destination(
+            local=base / local_dir if local_dir else None, cache=base / cache_dir if cache_dir else None, layout=layout
+        ),
+        settings=settings,
+        endpoints=endpoints,
+        events=watcher(progress, quiet=common.quiet),
+    )
+    if dry_run:
+        _look_only(task, json=json)
+        return
+    _carry_out(task, offline=offline, json=json)
+
+
+def _carry_out(task: "OneOff", *, offline: bool, json: bool) -> None:
+    task.guard = lambda: interrupt.softly(task.stop)
+    began = time.monotonic()
+    outcome = task.run(offline=offline)
+    if json:
+        render.document(_document(outcome))
+    else:
+        render.out_path(outcome.folder)
+    fetched = sum(wanted.size for wanted in outcome.report.fetched)
+    render.say(
+        f"Downloaded {outcome.model.source} at {outcome.model.commit[:12]}: "
+        f"fetched {count_text(len(outcome.report.fetched), 'file')} ({size_text(fetched)}), "
+        f"placed {len(outcome.report.placed)}, kept {outcome.report.kept} in {time.monotonic() - began:.1f} s."
+    )
+
+
+def _look_only(task: "OneOff", *, json: bool) -> None:
+    folder, plan = task.plan()
+    if json:
+        render.document({"folder": str(folder), "up_to_date": plan.is_empty(), "plan": render.plan_document(plan)})
+    else:
+        render.plan(plan)
+
+
+def _document(outcome: "Outcome") -> dict[str, object]:
+    return {
+        "folder": str(outcome.folder),
+        "source": str(outcome.model.source),
+        "commit": outcome.model.commit,
+        "files": [{"path": f.path, "sha256": f.sha256, "size": f.size} for f in outcome.model.files],
+        "fetched": [wanted.path for wanted in outcome.report.fetched],
+        "kept": outcome.report.kept,
+    }
+
+
+def _source_and_files(words: list[str], *, model: str | None, dataset: str | None) -> tuple[SourceRef, list[str]]:
+    """Which repository is meant, and the names of files that are left.
+
+    Raises:
+        ConfigError: None, or two.
+    """
+    if model and dataset:
+        raise ConfigError("--model and --dataset name two repositories.", fix="give one of them")
+    named = dataset or model
+    if not named and not words:
+        raise ConfigError(
+            "No repository is named.",
+            facts=["after --include and --exclude all words up to the next option are patterns"],
+            fix="name it first: fetcher download OWNER/NAME --include '*.json'",
+        )
+    text, files = (named, words) if named else (words[0], words[1:])
+    return _source(text, dataset=bool(dataset)), files
+
+
+def _source(text: str, *, dataset: bool) -> SourceRef:
+    whole = text if ":" in text else f"{MODELSCOPE}:{text}"
+    if dataset and "datasets/" not in whole:
+        scheme, _, repo = whole.partition(":")
+        whole = f"{scheme}:datasets/{repo}"
+    try:
+        return SourceRef.parse(whole)
+    except ValueError as error:
+        raise ConfigError(
+            f"This is no source: {error}.", fix="write OWNER/NAME for ModelScope, or hf:OWNER/NAME for Hugging Face"
+        ) from None
+
+
+def _settings(
+    common: Common, source: SourceRef, flags: Flags, *, endpoint: str | None, token: str | None
+) -> tuple[Settings, Mapping[str, Endpoint]]:
+    """What the flags say of a hub stands where its variables would; models.toml is read for its own sources only."""
+    found = settings_of(flags)
+    endpoints: dict[str, Endpoint] = {}
+    if source.scheme not in BUILT_IN_SCHEMES:
+        endpoints = dict(settings_and_sources(common)[1])
+    if not (endpoint or token):
+        return found, endpoints
+    if source.scheme not in _VARIABLES:
+        raise ConfigError(
+            f"--endpoint and --token are for modelscope: and huggingface:, not for {source.scheme}:.",
+            fix="run `fetcher login` for a token, and write an endpoint into [sources] of models.toml",
+        )
+    at, secret, mirrors = _VARIABLES[source.scheme]
+    said = {at: endpoint, mirrors: ""} if endpoint else {}
+    if token:
+        said[secret] = token
+        render.say(f"note: others on this machine can see --token; `fetcher login` or {secret} keep it unseen")
+    environment = {**found.environment, **{name: value for name, value in said.items() if value is not None}}
+    return replace(found, environment=environment), endpoints

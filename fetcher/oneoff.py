@@ -1,0 +1,335 @@
+"""One download without a manifest: the same resolver, the same engine, the same rules.
+
+The wish becomes the `[models.NAME]` that would declare it; that is resolved and synced into a
+folder of the caller's, or into a cache in which an official library looks.  What fetcher has
+to remember of the folder stands in the user's store, so that nothing but the files is put there.
+
+Promises (tests/test_oneoff.py, tests/test_layouts.py):
+  * an unknown revision, a missing file and a pattern of include that matches nothing are errors;
+  * what another download or somebody else has put into the folder stays;
+  * a snapshot has its name only when all of its files are there.
+"""
+
+import hashlib
+import os
+import re
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+from fetcher.core.cache import CacheLayout, CachePlace, cache_place
+from fetcher.core.choice import EVERYTHING
+from fetcher.core.interfaces import Events, NoEvents, RemoteFile
+from fetcher.core.lock import Lock, LockedModel
+from fetcher.core.manifest import HUB_KINDS, Endpoint, Layout, Manifest, ModelSpec, Requested, SourceRef
+from fetcher.core.plan import Plan
+from fetcher.core.selection import Selection, select
+from fetcher.disk.atomic import make_folder, write_atomic
+from fetcher.disk.copies import Copies
+from fetcher.disk.names import lead_to
+from fetcher.disk.registry import Registry
+from fetcher.disk.staging import Staging
+from fetcher.disk.store import Store
+from fetcher.errors import ConfigError, FetcherError, NotFoundError, OfflineError
+from fetcher.formats.lock_toml import read_lock, write_lock
+from fetcher.formats.manifest_entry import Entry
+from fetcher.formats.manifest_toml import read_manifest
+from fetcher.resolve import Upgrade, resolve
+from fetcher.road import Guard, Road, Wishes, catalog_of, transfer_settings
+from fetcher.settings import Settings
+from fetcher.sources.caches import official_caches
+from fetcher.survey import Surveyor
+from fetcher.sync import Report, Workplace
+from fetcher.transfer import StoreHasher
+
+_INDEX = "index.sqlite"
+_IN_WORDS = (  # what a fix says of models.toml, and what it is for who has none
+    (r"set `revision` in models\.toml to", "give as the revision"),
+    (r"correct `files` of \[models\.\S+\] in models\.toml", "correct the names of the files"),
+    (r"correct the patterns of \[models\.\S+\] in models\.toml", "correct the patterns"),
+    (r"correct the name in `source`", "correct the name of the source"),
+    (r"run `fetcher lock --upgrade` to pin what is there now", "run the same command again"),
+    (r"run `fetcher sync` once without --offline", "run it once with the network"),
+    (r"`fetcher sync` again", "the same command again"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """Where the files are to go.
+
+    Attributes:
+        local: This folder; wins over `cache`.
+        cache: A folder for many repositories; None is the official library's own.
+        layout: How `cache` is laid out; None is OWNER/NAME.
+    """
+
+    local: Path | None = None
+    cache: Path | None = None
+    layout: CacheLayout | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a download did.
+
+    Attributes:
+        folder: Where the files are.
+    """
+
+    folder: Path
+    model: LockedModel
+    report: Report
+
+
+@dataclass(kw_only=True)
+class OneOff:
+    """One repository, some of its files, one destination.
+
+    Attributes:
+        wish: The entry of a models.toml that would declare it.
+        endpoints: `[sources]` that `wish` may name.
+        stop: Set it to end a transfer with its state saved.
+        guard: Entered around the part that `stop` ends.
+    """
+
+    wish: Entry
+    destination: Destination
+    settings: Settings
+    endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
+    events: Events = field(default_factory=NoEvents)
+    stop: threading.Event = field(default_factory=threading.Event)
+    guard: Guard = nullcontext
+
+    @cached_property
+    def spec(self) -> ModelSpec:
+        """The wish, checked.
+
+        Raises:
+            ConfigError: It says what no models.toml may say.
+        """
+        manifest = read_manifest(f"version = 1\n{_sources_text(self.endpoints)}{self.wish.text}", file="the download")
+        (spec,) = manifest.models.values()
+        return replace(spec, target=".")
+
+    def plan(self) -> tuple[Path, Plan]:
+        """The folder, and what `run` would do there.  Asks the source; writes nothing there."""
+        with _own_words():
+            model = self._resolved()
+            place = self._place(model)
+            return place.folder, self._road(place).look(_lock_of(model), _WISHES).plan
+
+    def run(self, *, offline: bool = False) -> Outcome:
+        """Bring the files.
+
+        Args:
+            offline: Take what was asked for and found last time; ask nobody.
+
+        Raises:
+            NotFoundError: No such repository, revision or file, or a pattern that matches nothing.
+            BlockedError: Something else stands where a file is to go.
+            OfflineError: `offline`, and something is missing.
+            FetcherError: As `Road.sync` says.
+        """
+        with _own_words():
+            model = self._remembered() if offline else self._resolved()
+            place = self._place(model)
+            report = self._road(place).sync(_lock_of(model), replace(_WISHES, offline=offline))
+            if not offline:
+                self._remember(model)
+            place.give_name(model.commit)
+            return Outcome(folder=place.folder, model=model, report=report)
+
+    def _resolved(self) -> LockedModel:
+        """What the wish means now."""
+        spec = self.spec
+        manifest = Manifest(models={spec.name: spec}, sources=self.endpoints)
+        settings = transfer_settings(self.settings, keep_going=False)
+        hasher = StoreHasher(Store(self.settings.store), settings=settings, events=self.events, stop=self.stop)
+        with closing(catalog_of(self.settings, self.endpoints)) as catalog:
+            lock = resolve(
+                manifest,
+                self._last(),
+                catalog,
+                hasher=hasher,
+                upgrade=Upgrade(names=None),
+                events=self.events,
+                choose=_strictly,
+            )
+        return lock.models[spec.name]
+
+    def _last(self) -> Lock:
+        """What the same wish meant last time; empty where nobody knows."""
+        try:
+            return read_lock(self._memory.read_text(encoding="utf-8"), file=self._memory.name).lock
+        except (OSError, UnicodeDecodeError, FetcherError):
+            return Lock()
+
+    def _remembered(self) -> LockedModel:
+        model = self._last().models.get(self.spec.name)
+        if model is not None and model.is_intact():
+            return model
+        raise OfflineError(
+            f"What {self.spec.source} means was never asked on this machine, and the network is not to be used.",
+            fix="run it once with the network",
+        )
+
+    def _remember(self, model: LockedModel) -> None:
+        make_folder(self._memory.parent)
+        write_atomic(self._memory, write_lock(_lock_of(model), None).encode())
+
+    @property
+    def _memory(self) -> Path:
+        endpoint = "".join(f"{name}={self.settings.environment.get(name, '')}\n" for name in _ENDPOINT_VARIABLES)
+        return self.settings.store / "oneoff" / f"{_digest(endpoint + self.wish.text)}.lock"
+
+    def _place(self, model: LockedModel) -> "_Place":
+        return _place_of(self.destination, self.spec, model.commit, self.settings, self.endpoints)
+
+    def _road(self, place: "_Place") -> Road:
+        state = self.settings.store / "oneoff" / _digest(str(place.root))
+        layout = Layout(
+            targets={self.spec.name: place.target},
+            groups={},
+            sources=self.endpoints,
+            addresses=Manifest(models={self.spec.name: self.spec}).addresses,
+        )
+        staging = Staging(root=place.root, state=state, store=Store(self.settings.store))
+        caches = official_caches(self.settings.environment, self.settings.home)
+        copies = Copies(
+            projects=Registry(self.settings.store / "projects").all, folders=[*self.settings.adopt, *caches]
+        )
+        workplace = Workplace(
+            root=place.root,
+            state=state,
+            index=_INDEX,
+            staging=staging,
+            copies=copies,
+            events=self.events,
+            stop=self.stop,
+        )
+        return Road(
+            root=place.root,
+            state=state,
+            layout=layout,
+            surveyor=Surveyor(root=place.root, layout=layout, reserved=(), workplace=workplace),
+            workplace=workplace,
+            staging=staging,
+            register=lambda: None,  # the folder is its owner's; nothing of it is needed later
+            settings=self.settings,
+            events=self.events,
+            stop=self.stop,
+            guard=self.guard,
+        )
+
+
+_ENDPOINT_VARIABLES = ("MODELSCOPE_ENDPOINT", "MODELSCOPE_DOMAIN", "HF_ENDPOINT")
+_WISHES = Wishes(choice=EVERYTHING, prune=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """A folder with a state of its own, and the place in it of one snapshot."""
+
+    root: Path
+    target: str = "."
+    cache: CachePlace | None = None
+
+    @property
+    def folder(self) -> Path:
+        return self.root / self.target
+
+    def give_name(self, commit: str) -> None:
+        """Let the revision's name lead to the snapshot, now that it is whole."""
+        if self.cache and self.cache.ref:
+            ref = self.root / self.cache.ref
+            if not ref.is_file() or ref.read_text(encoding="utf-8", errors="replace") != commit:
+                make_folder(ref.parent)
+                write_atomic(ref, commit.encode())  # without a newline: huggingface_hub takes it as it is
+        if self.cache and self.cache.link and self.root / self.cache.link != self.folder:
+            lead_to(self.root / self.cache.link, self.folder)
+
+
+def _place_of(
+    destination: Destination, spec: ModelSpec, commit: str, settings: Settings, endpoints: Mapping[str, Endpoint]
+) -> _Place:
+    if destination.local is not None:
+        return _Place(root=_absolute(destination.local))
+    source = spec.source
+    kind = endpoints[source.scheme].kind if source.scheme in endpoints else source.scheme
+    if kind not in HUB_KINDS and (destination.cache is None or destination.layout is not None):
+        raise ConfigError(f"No cache is known for {source.scheme}: sources.", fix="name a folder with --local-dir")
+    layout = destination.layout
+    cache = destination.cache
+    if cache is None:
+        layout = layout or CacheLayout(kind)
+        modelscope, huggingface = official_caches(settings.environment, settings.home)
+        cache = modelscope if layout is CacheLayout.modelscope else huggingface
+    root = _absolute(cache)
+    if layout is None:
+        below = source.repo.strip("/").rpartition("//")[2] if kind in HUB_KINDS else spec.name
+        return _Place(root=root / "datasets" / below if source.dataset else root / below)
+    place = cache_place(layout, source, commit, spec.requested.revision)
+    target = place.snapshot
+    if place.link and _is_real_folder(root / place.repository / place.link):
+        target = place.link  # the official client made it; its users look there
+    return _Place(root=root / place.repository, target=target, cache=place)
+
+
+def _is_real_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.normpath(path.expanduser().absolute()))
+
+
+def _strictly(offered: Sequence[RemoteFile], requested: Requested, *, model: str) -> Selection:
+    """As `select`, but nothing that was asked for may be missing.
+
+    Raises:
+        NotFoundError: A pattern of include matches no file.
+    """
+    found = select(offered, requested, model=model)
+    idle = [pattern for pattern in requested.include if pattern in found.idle_patterns]
+    if idle:
+        raise NotFoundError(
+            f'{model}: the pattern "{idle[0]}" matches no file.',
+            facts=[f"files upstream: {len(offered)}, such as {', '.join(file.path for file in offered[:5])}"],
+            fix="correct the patterns; `*` crosses `/`, and upper and lower case differ",
+        )
+    return found
+
+
+@contextmanager
+def _own_words() -> Iterator[None]:
+    """Let errors speak of the download and not of a models.toml that there is not."""
+    try:
+        yield
+    except FetcherError as problem:
+        for written, said in _IN_WORDS if problem.fix else ():
+            problem.fix = re.sub(written, said, problem.fix or "")
+        raise
+
+
+def _lock_of(model: LockedModel) -> Lock:
+    return Lock(models={model.name: model})
+
+
+def name_of(source: SourceRef) -> str:
+    """A NAME for a repository that nobody has named."""
+    word = re.sub(r"[^A-Za-z0-9._-]", "-", source.repo.rstrip("/").rpartition("/")[2]).lstrip("._-")[:100]
+    return word or "model"
+
+
+def _sources_text(endpoints: Mapping[str, Endpoint]) -> str:
+    return "".join(
+        f'[sources."{name}"]\nkind = "{each.kind}"\nendpoint = "{each.endpoint}"\n' for name, each in endpoints.items()
+    )
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(os.fsencode(text)).hexdigest()[:32]
