@@ -19,6 +19,7 @@ from fetcher.core.choice import EVERYTHING, Choice, targets_of, unknown_models
 from fetcher.core.interfaces import Events, NoEvents
 from fetcher.core.lock import Lock, Staleness, staleness
 from fetcher.core.lockdiff import ModelChange, compare_locks
+from fetcher.core.lockmerge import Verdict
 from fetcher.core.manifest import Endpoint, Layout, Manifest
 from fetcher.core.plan import Plan
 from fetcher.core.proof import FULL, Depth
@@ -32,6 +33,7 @@ from fetcher.disk.store import Store
 from fetcher.disk.tidy import usage
 from fetcher.disk.trash import Trash
 from fetcher.errors import ConfigError, DifferenceError
+from fetcher.formats.conflict import Merged, has_markers, merge_conflict
 from fetcher.formats.lock_toml import LockText, read_lock, write_lock
 from fetcher.formats.manifest_toml import read_layout, read_manifest
 from fetcher.prepare import Pair, prepare_fresh
@@ -49,12 +51,13 @@ MANIFEST = "models.toml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockChange:
-    """What `lock` would write, and how it differs from what is there."""
+    """What `lock` would write, how it differs from what is there, and how a conflict in that was settled."""
 
     lock: Lock
     text: str
     changes: tuple[ModelChange, ...]
     differs: bool
+    merged: tuple[Verdict, ...] = ()
 
 
 @dataclass(kw_only=True)
@@ -202,8 +205,9 @@ class Project:
         return known.lock
 
     def resolve(self, upgrade: Upgrade = KEEP_PINS) -> LockChange:
-        """Ask the sources what the manifest means now.  Writes nothing."""
-        known = self.lock_text()
+        """Ask the sources what the manifest means now; merges a lock with conflict markers.  Writes nothing."""
+        merged = self._merged()
+        known = merged.text if merged else self.lock_text()
         before = known.lock if known else Lock()
         made = catalog_of(self.settings, self.endpoints, root=self.root, addresses=self.manifest.addresses)
         with closing(made) as catalog:
@@ -211,7 +215,14 @@ class Project:
         self._road().surveyor.everything(after)  # refuses two models with one spot
         text = write_lock(after, known)
         differs = known is None or text != self._text_of(self.lock_path)
-        return LockChange(lock=after, text=text, changes=tuple(compare_locks(before, after)), differs=differs)
+        changes = tuple(compare_locks(before, after))
+        verdicts = merged.verdicts if merged else ()
+        return LockChange(lock=after, text=text, changes=changes, differs=differs, merged=verdicts)
+
+    def _merged(self) -> Merged | None:
+        """models.lock merged by fetcher, if git left a conflict in it."""
+        text = self._text_of(self.lock_path) if self.lock_path.exists() else ""
+        return merge_conflict(text, self.manifest, file=self.lock_path.name) if has_markers(text) else None
 
     def save_lock(self, change: LockChange) -> bool:
         """Write models.lock if its bytes differ; returns whether it was written."""

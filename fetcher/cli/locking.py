@@ -29,7 +29,7 @@ def lock(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change; write nothing.")] = False,
     json: Json = False,
 ) -> None:
-    """Pin every file of every model (commit, size, sha256) into models.lock."""
+    """Pin every file of every model (commit, size, sha256) into models.lock; merge it where git left a conflict."""
     if names and not upgrade:
         raise ConfigError("NAME goes with --upgrade.", fix=f"run `fetcher lock --upgrade {' '.join(names)}`")
     if check and (upgrade or dry_run):
@@ -63,6 +63,7 @@ def _resolve(project: Project, upgrade: Upgrade, dry_run: bool, json: bool) -> N
     written = False if dry_run else project.save_lock(change)
     if json:
         render.document(_document(change, written=written))
+    render.listed((f"merged {verdict}" for verdict in change.merged if verdict.reason), indent="")
     render.lock_changes(change.changes)
     name = project.lock_path.name
     if dry_run:
@@ -75,6 +76,7 @@ def _document(change: LockChange, *, written: bool) -> dict[str, object]:
     return {
         "written": written,
         "differs": change.differs,
+        "merged": [{"model": v.name, "taken": v.taken, "reason": v.reason} for v in change.merged],
         "models": {
             name: {"commit": model.commit, "tree": model.tree, "files": len(model.files), "size": model.size}
             for name, model in change.lock.models.items()

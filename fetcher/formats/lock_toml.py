@@ -143,10 +143,10 @@ def read_lock(text: str, *, file: str) -> LockText:
     data = parse_toml(
         text,
         file=file,
-        conflict_fix=f"take one side (`git checkout --ours {file}`), then run `fetcher lock`",
+        conflict_fix="run `fetcher lock`, which merges it model by model",
         twice_fix="take one of the two sections away, then run `fetcher lock`",
     )
-    _refuse_other_version(data, text, file=file)
+    refuse_other_version(data, text, file=file)
     try:
         tables = LockFile.model_validate(data).models
     except ValidationError as error:
@@ -156,11 +156,12 @@ def read_lock(text: str, *, file: str) -> LockText:
     for name in sorted(tables):
         model = _model(name, tables[name], text, file=file)
         models[model.name] = model
-    head, sections, foreign = _split(text)
+    head, sections, foreign = split_lock(text)
     return LockText(lock=Lock(models=models), head=head, sections=sections, foreign=foreign)
 
 
-def _refuse_other_version(data: dict[str, Any], text: str, *, file: str) -> None:
+def refuse_other_version(data: dict[str, Any], text: str, *, file: str) -> None:
+    """Raise a ConfigError for a lock whose format this version does not know."""
     version = data.get("version")
     if type(version) is not int or version == VERSION:
         return
@@ -258,7 +259,7 @@ class _Place:
         return f"{self.file}, line {line_of(self.text, full)}: `{show_path(full)}`"
 
 
-def _split(text: str) -> tuple[str, dict[str, str], str]:
+def split_lock(text: str) -> tuple[str, dict[str, str], str]:
     """Cut the text into its head, the models' sections and other tables at the top; without the last line."""
     shape = outline(text)
     starts = [

@@ -1,6 +1,5 @@
 """models.lock under real git: work on different models merges, two changes of one model conflict."""
 
-import os
 import random
 import re
 import subprocess
@@ -16,6 +15,7 @@ from fetcher.core.manifest import Requested, SourceRef
 from fetcher.core.paths import ModelName, RepoPath
 from fetcher.errors import ConfigError
 from fetcher.formats.lock_toml import END, read_lock, write_lock
+from tests.git import git
 
 NAMES = ("config.json", "merges.txt", "model.bin", "vocab.json")
 Models = dict[str, LockedModel]
@@ -57,21 +57,6 @@ def locked(models: Models) -> dict[ModelName, LockedModel]:
 
 def text_of(models: Models) -> str:
     return write_lock(Lock(models=locked(models)), None)
-
-
-def git(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run git without the settings of whoever runs the tests."""
-    settings = ("user.name=t", "user.email=t@example.com", "init.defaultBranch=ours", "commit.gpgsign=false")
-    options = [word for setting in settings for word in ("-c", setting)]
-    return subprocess.run(
-        ["git", *options, *words],
-        cwd=folder,
-        env={"PATH": os.environ["PATH"], "HOME": str(folder), "GIT_CONFIG_NOSYSTEM": "1"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 def commit(folder: Path, models: Models) -> None:

@@ -361,7 +361,7 @@ BAD = {
         section().replace("[models.m]", "<<<<<<< HEAD\n[models.m]\n=======\n[models.n]\n>>>>>>> other"),
         (
             "models.lock, line 4: the file holds conflict markers of a git merge.\n"
-            "  fix: take one side (`git checkout --ours models.lock`), then run `fetcher lock`"
+            "  fix: run `fetcher lock`, which merges it model by model"
         ),
     ),
     "model_twice": (
