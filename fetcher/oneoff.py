@@ -33,6 +33,7 @@ from fetcher.disk.names import lead_to
 from fetcher.disk.registry import Registry
 from fetcher.disk.staging import Staging
 from fetcher.disk.store import Store
+from fetcher.disk.trash import Trash
 from fetcher.errors import ConfigError, FetcherError, NotFoundError, OfflineError
 from fetcher.formats.lock_toml import read_lock, write_lock
 from fetcher.formats.manifest_entry import Entry
@@ -218,6 +219,7 @@ class OneOff:
             surveyor=Surveyor(root=place.root, layout=layout, reserved=(), workplace=workplace),
             workplace=workplace,
             staging=staging,
+            trash=Trash(root=place.root, folder=state / "trash", index=_INDEX),
             register=lambda: None,  # the folder is its owner's; nothing of it is needed later
             settings=self.settings,
             events=self.events,

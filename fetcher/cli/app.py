@@ -9,7 +9,19 @@ from typing import Annotated
 
 import typer
 
-from fetcher.cli import credentials, downloading, interrupt, locking, looking, render, starting, storing, syncing, undoing, verifying
+from fetcher.cli import (
+    credentials,
+    downloading,
+    interrupt,
+    locking,
+    looking,
+    render,
+    starting,
+    storing,
+    syncing,
+    undoing,
+    verifying,
+)
 from fetcher.cli.common import Directory, ManifestName, Quiet, Verbose, remember_common
 from fetcher.errors import ConfigError, DiskError, FetcherError, InterruptedRun
 
