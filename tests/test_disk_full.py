@@ -50,7 +50,7 @@ class FailingStore(Store):
         self._number = number
 
     def partial(self, expected: Expected, *, stop: Callable[[], bool] = never, hashing: Hashing = HASHING) -> Partial:
-        partial = FailingPartial.open(self.partial_folder(expected.name), expected=expected, keep=self._keep, stop=stop)
+        partial = FailingPartial.open(self.partial_folder(expected.name), expected=expected, keep=self.keep, stop=stop)
         partial.left, partial.number = self._at, self._number
         return partial
 

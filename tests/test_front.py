@@ -35,6 +35,7 @@ def at(tmp_path: Path, hub: Hub, publisher: Publisher, monkeypatch: pytest.Monke
     for path in (at.folder / "models/m/config.json", at.folder / "n/config.json"):
         os.utime(path, (_OLD_S, _OLD_S))  # or they could be too young to be trusted
     _sync(at)
+    shutil.rmtree(at.folder / ".fetcher/trash")  # `status` speaks of what stands there, on the normal way
     monkeypatch.chdir(at.folder)
     for name in [name for name in os.environ if name.startswith("FETCHER_")]:
         monkeypatch.delenv(name)
