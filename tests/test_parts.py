@@ -207,8 +207,9 @@ def test_a_host_that_asks_for_silence_gets_it_from_all_connections(store: Store)
     request = request_for(LARGE, "large.bin", [hub])
     assert run(request, store, watcher=watcher).error is None
     gaps = [later - earlier for earlier, later in pairwise(asked_s)]
-    assert max(gaps) >= 0.3
-    assert [reason for reason, _ in watcher.retries].count("hub.example asks to wait.") == 1
+    assert max(gaps) >= 0.3, [round(at - asked_s[0], 3) for at in asked_s]
+    # One who was asked at the same time as another says nothing of it; on a busy machine they may come in turn.
+    assert 1 <= [reason for reason, _ in watcher.retries].count("hub.example asks to wait.") <= 3
 
 
 def test_a_stop_in_the_middle_of_many_parts_keeps_them(store: Store) -> None:

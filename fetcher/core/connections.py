@@ -19,7 +19,7 @@ from dataclasses import dataclass
 _GAIN = 1.1  # for a doubling; performance.md
 _FAR_S = 0.02  # a round trip from which a step at a time takes too long
 _FAST = 64e6  # bytes a second; one connection that is so fast has no limit of its own
-_FAR_STEP = 16  # connections; the usual limit: a host that far away with connections that slow rewards each
+_FAR_STEP = 8  # connections; no more than a browser opens
 _WINDOW_S = 0.15
 _SETTLE_S = 0.3  # besides round trips: how long new connections may take to bring bytes
 _REST_S = 5.0  # before the next trial; doubles up to a minute

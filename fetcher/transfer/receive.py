@@ -67,6 +67,8 @@ class Receiver:
         try:
             while self._part.at < self._part.stop:
                 self._office.check_stop()
+                if not self._slot.hold(self._link):  # the host has asked for silence meanwhile
+                    return
                 if not self._ask():
                     return
         finally:
