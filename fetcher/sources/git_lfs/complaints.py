@@ -36,6 +36,7 @@ _PASSES = re.compile(
     r"Recv failure|gnutls_handshake|unable to access|kex_exchange_identification|Network is unreachable|"
     r"No route to host"
 )
+_ELSEWHERE = re.compile(r"returned error: 30\d")  # only where redirects are not followed: with a token
 _NOT_ALLOWED = re.compile(r"transport '([a-z+]+)' not allowed")
 _DISK_FULL = re.compile(r"No space left on device|Disk quota exceeded")
 _PROGRESS = re.compile(
@@ -82,6 +83,12 @@ def explained(complaint: str, *, host: str, secrets: Sequence[str], token_fix: s
             f"{host} has no such repository, or does not show it without a token that may read it.",
             facts=facts,
             fix=f"correct `source` in models.toml, or {token_fix} if the repository is private",
+        )
+    if _ELSEWHERE.search(complaint):
+        return SourceError(
+            f"{host} sends git elsewhere, and a token does not go along.",
+            facts=facts,
+            fix="correct `source` in models.toml to where the repository is now",
         )
     if _NO_COMMIT.search(complaint):
         return NotFoundError(

@@ -6,14 +6,10 @@ asked for by `open`, proven by its blob id, and hashed.  Files in git-lfs are to
 """
 
 import os
-import random
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
-from typing import TypeVar
 
 from fetcher.core.digest import Commit, GitBlob, is_commit
 from fetcher.core.interfaces import Body, RemoteAddress, RemoteFile, Snapshot
@@ -25,6 +21,7 @@ from fetcher.errors import FetcherError, IntegrityError, NotFoundError, SourceEr
 from fetcher.net import git_refs
 from fetcher.net.credentials import Token, basic
 from fetcher.net.http import HttpClient
+from fetcher.net.patience import Patience
 from fetcher.net.redact import printable
 from fetcher.sources.git_lfs.access import Access, user_and_token
 from fetcher.sources.git_lfs.batch import Batch
@@ -38,8 +35,6 @@ _IN_MEMORY = 1 << 20  # bytes; a larger blob is streamed
 _SHOWN_NAMES = 20  # branches and tags in an error
 # What git may use instead of a remote's own protocol, by `url.….insteadOf` of the user.
 _ALLOWED = {"https": ("https", "ssh"), "ssh": ("ssh", "https"), "http": ("http", "https"), "file": ("file",)}
-
-_Result = TypeVar("_Result")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -90,8 +85,6 @@ class GitLfsSource:
         home: Path,
         retry: RetrySchedule,
         idle_timeout_s: float = 60.0,
-        sleep: Callable[[float], object] = time.sleep,
-        dice: Callable[[], float] = random.random,
     ) -> None:
         remote = self._remote = Remote.of(SourceRef.parse(address))
         is_local = remote.scheme == "file"
@@ -99,9 +92,7 @@ class GitLfsSource:
         token_fix = self._token_fix = _token_fix(remote, login_for)
         self._client = client
         self._secrets = _secrets(token)
-        self._retry = retry
-        self._sleep = sleep
-        self._dice = dice
+        self._patience = Patience(retry)
         self._git = Git(
             environment=environment,
             allowed=_ALLOWED[remote.scheme],
@@ -176,7 +167,7 @@ class GitLfsSource:
             return Commit(revision)
         if revision is not None and not is_safe_revision(revision):
             raise self._no_revision(revision, [])
-        refs = self._patiently(lambda: self._scratch.refs(_patterns(revision)))
+        refs = self._patience(lambda: self._scratch.refs(_patterns(revision)))
         if revision is None:
             found = refs.default
         elif revision.startswith("refs/"):
@@ -184,7 +175,7 @@ class GitLfsSource:
         else:
             found = git_refs.commit_of(dict(refs.found), revision)
         if found is None:
-            raise self._no_revision(revision, _names(self._patiently(lambda: self._scratch.refs(()))))
+            raise self._no_revision(revision, _names(self._patience(lambda: self._scratch.refs(()))))
         if len(found) != 40:
             raise self._explained("fatal: mismatched algorithms")
         return Commit(found)
@@ -194,7 +185,7 @@ class GitLfsSource:
     def _tree(self, commit: Commit) -> _Tree:
         """What a commit holds; of its blobs the small ones at least are here."""
         if commit not in self._trees:
-            self._patiently(lambda: self._scratch.fetch_commit(commit))
+            self._patience(lambda: self._scratch.fetch_commit(commit))
             files = self._named(self._scratch.tree(commit))
             tree = _Tree(files=files, sizes=self._scratch.sizes())
             small = [oid for oid in _oids(files) if tree.sizes.get(oid, MAX_POINTER + 1) <= MAX_POINTER]
@@ -212,7 +203,7 @@ class GitLfsSource:
         missing = tree.missing()
         if not missing:
             return
-        self._patiently(lambda: self._scratch.fetch_blobs(missing))
+        self._patience(lambda: self._scratch.fetch_blobs(missing))
         tree.sizes = self._scratch.sizes()
         if still := tree.missing():
             raise SourceError(
@@ -276,20 +267,6 @@ class GitLfsSource:
             fix="run `git lfs fetch --all` in that repository",
         )
 
-    # asking
-
-    def _patiently(self, once: Callable[[], _Result]) -> _Result:
-        """Do it, and again by the schedule while the failure may pass."""
-        for attempt in count(1):
-            try:
-                return once()
-            except SourceError as error:
-                delay_s = self._retry.delay_s(attempt, retry_after_s=error.retry_after_s, jitter=self._dice())
-                if not error.transient or delay_s is None:
-                    raise
-            self._sleep(delay_s)
-        raise AssertionError("count() ended")
-
     # errors
 
     def _explained(self, complaint: str) -> FetcherError:
@@ -350,12 +327,20 @@ def _names(refs: Refs) -> list[str]:
 
 
 def _config(remote: Remote, token: Token | None, ca_file: str | None) -> Config:
-    """Configuration of git for one server; a token goes to its own host, and an empty value takes others away."""
+    """Configuration of git for one server.
+
+    An empty header takes away those of the user.  git would take a header along to where it is
+    redirected, so with a token it follows none.
+    """
     if remote.scheme not in ("http", "https"):
         return ()
     server = f"http.{remote.scheme}://{remote.label}/"
-    header = f"{server}.extraHeader"
-    told = ((header, ""), (header, f"Authorization: {basic(*user_and_token(token))}")) if token else ()
+    header = (f"{server}.extraHeader", "")
+    told = (
+        (header, (header[0], f"Authorization: {basic(*user_and_token(token))}"), (f"{server}.followRedirects", "false"))
+        if token
+        else ()
+    )
     return (*told, *(((f"{server}.sslCAInfo", ca_file),) if ca_file else ()))
 
 
