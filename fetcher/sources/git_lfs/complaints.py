@@ -56,24 +56,9 @@ def explained(complaint: str, *, host: str, secrets: Sequence[str], token_fix: s
     """
     said = _last_words(complaint, secrets)
     facts = [f"git: {line}" for line in said] or ["git: said nothing"]
-    if found := _NOT_ALLOWED.search(complaint):
-        return ConfigError(
-            f"The way to {host} leads over `{printable(found[1])}`, which fetcher does not use for this source.",
-            facts=facts,
-            fix="correct `source` in models.toml, or `url.….insteadOf` in git's configuration",
-        )
-    if _DISK_FULL.search(complaint):
-        return DiskError(
-            f"The disk is full: git could not keep what {host} sent.",
-            facts=facts,
-            fix="make room, or move the store by FETCHER_STORE",
-        )
-    if _FOREIGN.search(complaint):
-        return ConfigError(
-            f"{host} belongs to somebody else, so git does not read it.",
-            facts=facts,
-            fix="add the folder to `safe.directory` of git's configuration, if you trust its owner",
-        )
+    here = _of_this_machine(complaint, host, facts)
+    if here is not None:
+        return here
     if _UNTRUSTED.search(complaint):
         return failures.untrusted(host, said[-1] if said else "unknown")
     if _REFUSED.search(complaint):
@@ -109,6 +94,29 @@ def explained(complaint: str, *, host: str, secrets: Sequence[str], token_fix: s
         fix="run the command again; if it stays, try `git ls-remote` with the address of the source",
         transient=_PASSES.search(complaint) is not None,
     )
+
+
+def _of_this_machine(complaint: str, host: str, facts: list[str]) -> FetcherError | None:
+    """The error of a complaint that has its cause in git's settings or on the disk."""
+    if found := _NOT_ALLOWED.search(complaint):
+        return ConfigError(
+            f"The way to {host} leads over `{printable(found[1])}`, which fetcher does not use for this source.",
+            facts=facts,
+            fix="correct `source` in models.toml, or `url.….insteadOf` in git's configuration",
+        )
+    if _DISK_FULL.search(complaint):
+        return DiskError(
+            f"The disk is full: git could not keep what {host} sent.",
+            facts=facts,
+            fix="make room, or move the store by FETCHER_STORE",
+        )
+    if _FOREIGN.search(complaint):
+        return ConfigError(
+            f"{host} belongs to somebody else, so git does not read it.",
+            facts=facts,
+            fix="add the folder to `safe.directory` of git's configuration, if you trust its owner",
+        )
+    return None
 
 
 def too_large(host: str, how: str, limit: int) -> SourceError:
