@@ -153,7 +153,8 @@ class Undoer:
             return Seen.FORMER, None, ""
         sha256 = self._sha256(spot, found, rows)
         if new is not None and sha256 == new.sha256:
-            return Seen.NEW, _row(spot, new.model, sha256, found, time.time_ns()), ""
+            row = Row.of(spot, found, model=new.model, sha256=sha256, looked_ns=time.time_ns(), wrote=True)
+            return Seen.NEW, row, ""
         if former is not None and sha256 == former.sha256:
             return Seen.FORMER, None, ""
         return Seen.OTHER, None, "changed since the sync"
@@ -227,7 +228,8 @@ class Undoer:
         former = step.former
         same = _identity(found) == (former.size, former.mtime_ns, former.inode)
         looked_ns = former.looked_ns if same else 0  # never trusted: hashed at the next look
-        rows[step.home] = _row(step.home, former.model, Sha256(former.sha256), found, looked_ns)
+        sha256 = Sha256(former.sha256)
+        rows[step.home] = Row.of(step.home, found, model=former.model, sha256=sha256, looked_ns=looked_ns, wrote=True)
 
     def _conclude(self, change: Change, placer: Placer, rows: Mapping[str, Row]) -> None:
         try:
@@ -280,16 +282,3 @@ def _require_free_way(found: Iterable[_Found]) -> None:
 
 def _identity(found: os.stat_result) -> tuple[int, int, int]:
     return found.st_size, found.st_mtime_ns, found.st_ino
-
-
-def _row(spot: str, model: str, sha256: Sha256, found: os.stat_result, looked_ns: int) -> Row:
-    return Row(
-        spot=spot,
-        model=model,
-        sha256=sha256,
-        size=found.st_size,
-        mtime_ns=found.st_mtime_ns,
-        inode=found.st_ino,
-        looked_ns=looked_ns,
-        wrote=True,
-    )

@@ -57,6 +57,18 @@ class Style(StrEnum):
     none = "none"
 
 
+Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Files at a time.", show_default="16")]
+Connections = Annotated[
+    int | None, typer.Option("--connections", min=1, help="Connections to one host.", show_default="16")
+]
+LimitRate = Annotated[
+    str | None, typer.Option("--limit-rate", metavar="RATE", help="Bytes per second in all, such as 20M.")
+]
+Offline = Annotated[bool, typer.Option("--offline", help="Never ask the network; exit 12 if it is needed.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done; change nothing.")]
+Progress = Annotated[Style, typer.Option("--progress", help="How progress is shown.")]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Common:
     """What the common options say; `extra` holds arguments for which the command has no parameter."""

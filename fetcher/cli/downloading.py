@@ -12,7 +12,13 @@ from typer.core import TyperCommand
 from fetcher.cli import interrupt, render
 from fetcher.cli.common import (
     Common,
+    Connections,
+    DryRun,
+    Jobs,
     Json,
+    LimitRate,
+    Offline,
+    Progress,
     Style,
     folder_of,
     settings_and_sources,
@@ -113,19 +119,15 @@ def download(
     token: Annotated[
         str | None, typer.Option("--token", help="Seen by all users of this machine; better run `fetcher login`.")
     ] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Never ask the network; exit 12 if it is needed.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done; change nothing.")] = False,
+    offline: Offline = False,
+    dry_run: DryRun = False,
     print_manifest: Annotated[
         bool, typer.Option("--print-manifest", help="Print the [models.NAME] that declares it; do nothing.")
     ] = False,
-    jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Files at a time.", show_default="8")] = None,
-    connections: Annotated[
-        int | None, typer.Option("--connections", min=1, help="Connections to one host.", show_default="16")
-    ] = None,
-    limit_rate: Annotated[
-        str | None, typer.Option("--limit-rate", metavar="RATE", help="Bytes per second in all, such as 20M.")
-    ] = None,
-    progress: Annotated[Style, typer.Option("--progress", help="How progress is shown.")] = Style.auto,
+    jobs: Jobs = None,
+    connections: Connections = None,
+    limit_rate: LimitRate = None,
+    progress: Progress = Style.auto,
     json: Json = False,
 ) -> None:
     """Bring files of one repository, without a manifest; every byte is verified, a cut download goes on."""

@@ -7,7 +7,23 @@ from typing import Annotated
 import typer
 
 from fetcher.cli import interrupt, render
-from fetcher.cli.common import Common, Groups, Json, Names, Style, existing_folders, open_project, watcher, with_common
+from fetcher.cli.common import (
+    Common,
+    Connections,
+    DryRun,
+    Groups,
+    Jobs,
+    Json,
+    LimitRate,
+    Names,
+    Offline,
+    Progress,
+    Style,
+    existing_folders,
+    open_project,
+    watcher,
+    with_common,
+)
 from fetcher.core import answers
 from fetcher.core.plan import Plan
 from fetcher.core.units import count_text, size_text
@@ -27,8 +43,8 @@ def sync(
     names: Names = None,
     frozen: Annotated[bool, typer.Option("--frozen", help="Use the lock as it is, even if it is stale.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Change nothing; exit 1 when the disk differs.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done; change nothing.")] = False,
-    offline: Annotated[bool, typer.Option("--offline", help="Never ask the network; exit 12 if it is needed.")] = False,
+    dry_run: DryRun = False,
+    offline: Offline = False,
     force: Annotated[
         bool, typer.Option("--force", help="Move what is in the way into .fetcher/trash/ and go on.")
     ] = False,
@@ -40,14 +56,10 @@ def sync(
         list[Path] | None,
         typer.Option("--adopt", metavar="DIR", help="Take files with the right bytes from DIR."),
     ] = None,
-    jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Files at a time.", show_default="16")] = None,
-    connections: Annotated[
-        int | None, typer.Option("--connections", min=1, help="Connections to one host.", show_default="16")
-    ] = None,
-    limit_rate: Annotated[
-        str | None, typer.Option("--limit-rate", metavar="RATE", help="Bytes per second in all, such as 20M.")
-    ] = None,
-    progress: Annotated[Style, typer.Option("--progress", help="How progress is shown.")] = Style.auto,
+    jobs: Jobs = None,
+    connections: Connections = None,
+    limit_rate: LimitRate = None,
+    progress: Progress = Style.auto,
     wait: Annotated[
         float | None, typer.Option("--wait", min=0, metavar="SECONDS", help="Wait for another fetcher; then exit 10.")
     ] = None,

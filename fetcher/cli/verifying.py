@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from fetcher.cli import interrupt, render
-from fetcher.cli.common import Common, Groups, Json, Names, Style, open_project, watcher, with_common
+from fetcher.cli.common import Common, Groups, Json, Names, Progress, Style, open_project, watcher, with_common
 from fetcher.core.choice import Choice
 from fetcher.core.plan import State
 from fetcher.core.proof import Depth
@@ -36,7 +36,7 @@ def verify(
     repair: Annotated[
         bool, typer.Option("--repair", help="Mend what is damaged or missing; only damaged chunks are fetched.")
     ] = False,
-    progress: Annotated[Style, typer.Option("--progress", help="How progress is shown.")] = Style.auto,
+    progress: Progress = Style.auto,
     group: Groups = None,
     json: Json = False,
 ) -> None:

@@ -59,6 +59,20 @@ class Row:
     wrote: bool
     damaged: bool = False
 
+    @classmethod
+    def of(cls, spot: str, found: os.stat_result, *, model: str, sha256: Sha256, looked_ns: int, wrote: bool) -> "Row":
+        """The row of a file as it was just found."""
+        return cls(
+            spot=spot,
+            model=model,
+            sha256=sha256,
+            size=found.st_size,
+            mtime_ns=found.st_mtime_ns,
+            inode=found.st_ino,
+            looked_ns=looked_ns,
+            wrote=wrote,
+        )
+
     def is_unchanged(self, stat: os.stat_result) -> bool:
         """Whether the file still has the size, time and inode of the last look."""
         return (stat.st_size, stat.st_mtime_ns, stat.st_ino) == (self.size, self.mtime_ns, self.inode)

@@ -92,7 +92,9 @@ class Placer:
         if found is None:
             raise _in_the_way(wanted.spot)
         self._touched.add((self._root / wanted.spot).parent)
-        return _row(wanted, found, looked_ns)
+        return Row.of(
+            wanted.spot, found, model=wanted.model, sha256=Sha256(wanted.sha256), looked_ns=looked_ns, wrote=True
+        )
 
     def prepare(self, sources: Sequence[tuple[Wanted, Path]]) -> None:
         """Copy small objects beside their final names and make them durable together; `place` then only names them.
@@ -379,19 +381,6 @@ def _in_the_way(spot: str) -> BlockedError:
     return BlockedError(
         f"{spot} appeared or changed while fetcher was at work; it was left as it is.",
         fix="run `fetcher status` to see what is in the way",
-    )
-
-
-def _row(wanted: Wanted, found: os.stat_result, looked_ns: int) -> Row:
-    return Row(
-        spot=wanted.spot,
-        model=wanted.model,
-        sha256=Sha256(wanted.sha256),
-        size=found.st_size,
-        mtime_ns=found.st_mtime_ns,
-        inode=found.st_ino,
-        looked_ns=looked_ns,
-        wrote=True,
     )
 
 

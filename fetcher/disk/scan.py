@@ -15,7 +15,7 @@ Promises (tests/disk/test_scan.py):
 import os
 import stat
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -74,6 +74,22 @@ def prove_by_sha256(wanted: Wanted, path: Path) -> Proof:
 _ABSENT = _Seen(look=Look(state=State.ABSENT), row=None)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Chosen:
+    """What a look may call a leftover.
+
+    Attributes:
+        models: Of these; None for every model.
+        elsewhere: Never these spots, which other models want.
+    """
+
+    models: frozenset[str] | None
+    elsewhere: Collection[str]
+
+    def has(self, spot: str, model: str) -> bool:
+        return spot not in self.elsewhere and (self.models is None or model in self.models)
+
+
 class Scanner:
     """Looks at one project's spots.
 
@@ -114,45 +130,25 @@ class Scanner:
             models: Names whose leftovers count; None for those of every model.
             elsewhere: Spots that other models want: never leftovers.
         """
-        items = list(wanted)
-        seen = {item.spot: _ABSENT for item in items}
-        there = [item for item in items if os.path.lexists(self._root / item.spot) or self._obstacle_above(item.spot)]
-        with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-            seen.update(zip((item.spot for item in there), pool.map(self._look, there), strict=True))
+        chosen = _Chosen(models=None if models is None else frozenset(models), elsewhere=elsewhere)
+        seen = self._look_at_all(list(wanted))
         rows = {spot: row for spot, row in self._rows.items() if spot not in seen}
         rows.update((spot, found.row) for spot, found in seen.items() if found.row)
-        names = None if models is None else set(models)
         strays = [
-            intent
-            for spot, intent in self._intents.items()
-            if spot not in seen and spot not in elsewhere and (names is None or intent.model in names)
+            intent for spot, intent in self._intents.items() if spot not in seen and chosen.has(spot, intent.model)
         ]
         rows.update((row.spot, row) for row in filter(None, map(self._stray_row, strays)))
+        leftovers = self._leftovers(
+            [row for spot, row in rows.items() if spot not in seen and chosen.has(spot, row.model)]
+        )
+        for spot in [spot for spot, leftover in leftovers.items() if leftover is None]:
+            del rows[spot]
         judged = {*(spot for spot, found in seen.items() if not found.is_sampled), *(item.spot for item in strays)}
-        others = [
-            row
-            for row in rows.values()
-            if row.spot not in seen and row.spot not in elsewhere and (names is None or row.model in names)
-        ]
-        leftovers = []
-        for row in others:
-            with disk_errors(self._root / row.spot):
-                state = self._leftover_state(row)
-            if state is State.ABSENT:
-                del rows[row.spot]
-            else:
-                reason = "edited since fetcher wrote it" if row.wrote else "a file that fetcher did not write"
-                leftovers.append(
-                    Leftover(
-                        model=row.model,
-                        spot=row.spot,
-                        state=state,
-                        reason=reason,
-                        sha256=row.sha256 if state is State.OURS else None,
-                    )
-                )
         return Scan(
-            local=LocalState(looks={spot: found.look for spot, found in seen.items()}, leftovers=tuple(leftovers)),
+            local=LocalState(
+                looks={spot: found.look for spot, found in seen.items()},
+                leftovers=tuple(filter(None, leftovers.values())),
+            ),
             rows=rows,
             before=dict(self._rows),
             open_intents=tuple(intent for spot, intent in self._intents.items() if spot not in judged),
@@ -160,6 +156,23 @@ class Scanner:
             bad=tuple(spot for spot, found in seen.items() if found.row and found.row.damaged),
             differs={spot: found.differs for spot, found in seen.items() if found.differs},
         )
+
+    def _look_at_all(self, items: Sequence[Wanted]) -> dict[str, _Seen]:
+        """Each wanted spot, over all cores where there is something to look at."""
+        seen = {item.spot: _ABSENT for item in items}
+        there = [item for item in items if os.path.lexists(self._root / item.spot) or self._obstacle_above(item.spot)]
+        with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+            seen.update(zip((item.spot for item in there), pool.map(self._look, there), strict=True))
+        return seen
+
+    def _leftovers(self, rows: Iterable[Row]) -> dict[str, Leftover | None]:
+        """What nothing wants any more, by spot; None where it is gone."""
+        found: dict[str, Leftover | None] = {}
+        for row in rows:
+            with disk_errors(self._root / row.spot):
+                state = self._leftover_state(row)
+            found[row.spot] = None if state is State.ABSENT else _leftover(row, state)
+        return found
 
     def _look(self, wanted: Wanted) -> _Seen:
         obstacle = self._obstacle_above(wanted.spot)
@@ -194,7 +207,8 @@ class Scanner:
             return _Seen(look=Look(state=State.FOREIGN, reason=f"cannot be read ({error.strerror})"), row=row)
         if proof.sha256 is None:  # a sample, and right
             return _Seen(look=Look(state=State.RIGHT), row=row, is_sampled=True)
-        seen = self._judge_bytes(wanted, found, _row_of(wanted, found, proof.sha256, looked_ns))
+        fresh = Row.of(wanted.spot, found, model=wanted.model, sha256=proof.sha256, looked_ns=looked_ns, wrote=False)
+        seen = self._judge_bytes(wanted, found, fresh)
         return replace(seen, differs=proof.differs)
 
     def _judge_bytes(self, wanted: Wanted, found: os.stat_result, fresh: Row) -> _Seen:
@@ -230,7 +244,8 @@ class Scanner:
             looked_ns = time.time_ns()
             if not stat.S_ISREG(found.st_mode) or sha256_of(path) != intent.sha256:
                 return None
-        return _row_at(intent.spot, intent.model, found, Sha256(intent.sha256), looked_ns, wrote=True)
+        sha256 = Sha256(intent.sha256)
+        return Row.of(intent.spot, found, model=intent.model, sha256=sha256, looked_ns=looked_ns, wrote=True)
 
     def _leftover_state(self, row: Row) -> State:
         if self._obstacle_above(row.spot):
@@ -289,6 +304,16 @@ def _compare(row: Row, fresh: Row, wanted: Sha256, found: os.stat_result) -> _Se
     return _Seen(look=_foreign(row, found), row=row)
 
 
+def _leftover(row: Row, state: State) -> Leftover:
+    return Leftover(
+        model=row.model,
+        spot=row.spot,
+        state=state,
+        reason="edited since fetcher wrote it" if row.wrote else "a file that fetcher did not write",
+        sha256=row.sha256 if state is State.OURS else None,
+    )
+
+
 def _judge(row: Row, wanted: Sha256) -> Look:
     if row.damaged:
         return Look(state=State.DAMAGED, reason="its bytes have changed, though its size and date have not")
@@ -303,23 +328,6 @@ def _foreign(row: Row | None, found: os.stat_result | None = None) -> Look:
         through = ", here or through another project that shares it" if shared else ""
         return Look(state=State.FOREIGN, reason=f"edited since fetcher wrote it{through}")
     return Look(state=State.FOREIGN, reason="a file that fetcher did not write")
-
-
-def _row_of(wanted: Wanted, found: os.stat_result, sha256: Sha256, looked_ns: int) -> Row:
-    return _row_at(wanted.spot, wanted.model, found, sha256, looked_ns, wrote=False)
-
-
-def _row_at(spot: str, model: str, found: os.stat_result, sha256: Sha256, looked_ns: int, *, wrote: bool) -> Row:
-    return Row(
-        spot=spot,
-        model=model,
-        sha256=sha256,
-        size=found.st_size,
-        mtime_ns=found.st_mtime_ns,
-        inode=found.st_ino,
-        looked_ns=looked_ns,
-        wrote=wrote,
-    )
 
 
 _KINDS = {
