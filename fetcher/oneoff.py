@@ -24,7 +24,7 @@ from fetcher.core.cache import CacheLayout, CachePlace, cache_place
 from fetcher.core.choice import EVERYTHING
 from fetcher.core.interfaces import Events, NoEvents, RemoteFile
 from fetcher.core.lock import Lock, LockedModel
-from fetcher.core.manifest import HUB_KINDS, Endpoint, Layout, Manifest, ModelSpec, Requested, SourceRef
+from fetcher.core.manifest import HUB_KINDS, MODELSCOPE, Endpoint, Layout, Manifest, ModelSpec, Requested, SourceRef
 from fetcher.core.plan import Plan
 from fetcher.core.selection import Selection, select
 from fetcher.disk.atomic import make_folder, write_atomic
@@ -42,6 +42,7 @@ from fetcher.resolve import Upgrade, resolve
 from fetcher.road import Guard, Road, Wishes, catalog_of, transfer_settings
 from fetcher.settings import Settings
 from fetcher.sources.caches import official_caches
+from fetcher.sources.catalog import ENDPOINT_VARIABLES, environment_for
 from fetcher.survey import Surveyor
 from fetcher.sync import Report, Workplace
 from fetcher.transfer import StoreHasher
@@ -56,6 +57,40 @@ _IN_WORDS = (  # what a fix says of models.toml, and what it is for who has none
     (r"run `fetcher sync` once without --offline", "run it once with the network"),
     (r"`fetcher sync` again", "the same command again"),
 )
+
+
+def source_of(text: str, *, dataset: bool = False) -> SourceRef:
+    """What a person means by `OWNER/NAME`, or by a source string.
+
+    Args:
+        text: Without a scheme it means ModelScope.
+        dataset: Whether a dataset is meant, named with or without `datasets/`.
+
+    Raises:
+        ConfigError: It is neither.
+    """
+    whole = text if ":" in text else f"{MODELSCOPE}:{text}"
+    if dataset and "datasets/" not in whole:
+        scheme, _, repo = whole.partition(":")
+        whole = f"{scheme}:datasets/{repo}"
+    try:
+        return SourceRef.parse(whole)
+    except ValueError as error:
+        raise ConfigError(
+            f"This is no source: {error}.", fix="write OWNER/NAME for ModelScope, or hf:OWNER/NAME for Hugging Face"
+        ) from None
+
+
+def with_hub(settings: Settings, source: SourceRef, *, endpoint: str | None, token: str | None) -> Settings:
+    """Settings in which a hub has another address or token than the environment says.
+
+    Raises:
+        ConfigError: The source is of no hub.
+    """
+    if not (endpoint or token):
+        return settings
+    environment = environment_for(settings.environment, source.scheme, endpoint=endpoint, token=token)
+    return replace(settings, environment=environment)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +219,7 @@ class OneOff:
 
     @property
     def _memory(self) -> Path:
-        endpoint = "".join(f"{name}={self.settings.environment.get(name, '')}\n" for name in _ENDPOINT_VARIABLES)
+        endpoint = "".join(f"{name}={self.settings.environment.get(name, '')}\n" for name in ENDPOINT_VARIABLES)
         return self.settings.store / "oneoff" / f"{_digest(endpoint + self.wish.text)}.lock"
 
     def _place(self, model: LockedModel) -> "_Place":
@@ -228,7 +263,6 @@ class OneOff:
         )
 
 
-_ENDPOINT_VARIABLES = ("MODELSCOPE_ENDPOINT", "MODELSCOPE_DOMAIN", "HF_ENDPOINT")
 _WISHES = Wishes(choice=EVERYTHING, prune=False)
 
 

@@ -27,7 +27,7 @@ from fetcher.cli.common import (
     with_common,
 )
 from fetcher.core.cache import CacheLayout
-from fetcher.core.manifest import BUILT_IN_SCHEMES, HUGGINGFACE, MODELSCOPE, Endpoint, SourceRef
+from fetcher.core.manifest import BUILT_IN_SCHEMES, Endpoint, SourceRef
 from fetcher.core.units import count_text, size_text
 from fetcher.errors import ConfigError
 from fetcher.settings import Flags, Settings
@@ -38,10 +38,6 @@ if TYPE_CHECKING:
     from fetcher.oneoff import OneOff, Outcome
 
 _SEVERAL = ("--include", "--exclude")
-_VARIABLES = {  # of each hub: endpoint, token, mirrors
-    MODELSCOPE: ("MODELSCOPE_ENDPOINT", "MODELSCOPE_API_TOKEN", "FETCHER_MODELSCOPE_MIRRORS"),
-    HUGGINGFACE: ("HF_ENDPOINT", "HF_TOKEN", "FETCHER_HUGGINGFACE_MIRRORS"),
-}
 
 
 class SeveralValues(TyperCommand):
@@ -135,16 +131,17 @@ def download(
     from fetcher.oneoff import Destination, OneOff, name_of
 
     source, files = _source_and_files(words or [], model=model, dataset=dataset)
+    if files and (include or exclude):
+        render.say("note: files are named, so --include and --exclude are not looked at")
+        include = exclude = None
     wish = Entry(
         name=name_of(source),
         source=str(source),
         revision=revision,
-        include=() if files else tuple(include or ()),
-        exclude=() if files else tuple(exclude or ()),
+        include=tuple(include or ()),
+        exclude=tuple(exclude or ()),
         files=tuple(files),
     )
-    if files and (include or exclude):
-        render.say("note: files are named, so --include and --exclude are not looked at")
     if print_manifest:
         render.out(replace(wish, target=str(local_dir) if local_dir else None).text.rstrip("\n"))
         return
@@ -207,6 +204,8 @@ def _source_and_files(words: list[str], *, model: str | None, dataset: str | Non
     Raises:
         ConfigError: None, or two.
     """
+    from fetcher.oneoff import source_of
+
     if model and dataset:
         raise ConfigError("--model and --dataset name two repositories.", fix="give one of them")
     named = dataset or model
@@ -217,41 +216,17 @@ def _source_and_files(words: list[str], *, model: str | None, dataset: str | Non
             fix="name it first: fetcher download OWNER/NAME --include '*.json'",
         )
     text, files = (named, words) if named else (words[0], words[1:])
-    return _source(text, dataset=bool(dataset)), files
-
-
-def _source(text: str, *, dataset: bool) -> SourceRef:
-    whole = text if ":" in text else f"{MODELSCOPE}:{text}"
-    if dataset and "datasets/" not in whole:
-        scheme, _, repo = whole.partition(":")
-        whole = f"{scheme}:datasets/{repo}"
-    try:
-        return SourceRef.parse(whole)
-    except ValueError as error:
-        raise ConfigError(
-            f"This is no source: {error}.", fix="write OWNER/NAME for ModelScope, or hf:OWNER/NAME for Hugging Face"
-        ) from None
+    return source_of(text, dataset=bool(dataset)), files
 
 
 def _settings(
     common: Common, source: SourceRef, flags: Flags, *, endpoint: str | None, token: str | None
 ) -> tuple[Settings, Mapping[str, Endpoint]]:
-    """What the flags say of a hub stands where its variables would; models.toml is read for its own sources only."""
-    found = settings_of(flags)
-    endpoints: dict[str, Endpoint] = {}
-    if source.scheme not in BUILT_IN_SCHEMES:
-        endpoints = dict(settings_and_sources(common)[1])
-    if not (endpoint or token):
-        return found, endpoints
-    if source.scheme not in _VARIABLES:
-        raise ConfigError(
-            f"--endpoint and --token are for modelscope: and huggingface:, not for {source.scheme}:.",
-            fix="run `fetcher login` for a token, and write an endpoint into [sources] of models.toml",
-        )
-    at, secret, mirrors = _VARIABLES[source.scheme]
-    said = {at: endpoint, mirrors: ""} if endpoint else {}
+    """models.toml is read for its own sources only."""
+    from fetcher.oneoff import with_hub
+
+    endpoints = {} if source.scheme in BUILT_IN_SCHEMES else settings_and_sources(common)[1]
+    settings = with_hub(settings_of(flags), source, endpoint=endpoint, token=token)
     if token:
-        said[secret] = token
-        render.say(f"note: others on this machine can see --token; `fetcher login` or {secret} keep it unseen")
-    environment = {**found.environment, **{name: value for name, value in said.items() if value is not None}}
-    return replace(found, environment=environment), endpoints
+        render.say("note: others on this machine can see --token; `fetcher login` keeps it unseen")
+    return settings, endpoints

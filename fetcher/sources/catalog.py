@@ -59,6 +59,31 @@ class Hub(Source, Protocol):
         ...
 
 
+_SAID_OF = {  # of each hub: the variables of its endpoint and of its token
+    MODELSCOPE: ("MODELSCOPE_ENDPOINT", TOKEN_VARIABLE),
+    HUGGINGFACE: (huggingface.ENDPOINT_VARIABLE, huggingface.TOKEN_VARIABLES[0]),
+}
+ENDPOINT_VARIABLES = ("MODELSCOPE_ENDPOINT", "MODELSCOPE_DOMAIN", huggingface.ENDPOINT_VARIABLE)
+
+
+def environment_for(
+    environment: Mapping[str, str], scheme: str, *, endpoint: str | None, token: str | None
+) -> Mapping[str, str]:
+    """The environment in which a built-in hub has this endpoint, without other mirrors, and this token.
+
+    Raises:
+        ConfigError: No built-in hub has that scheme.
+    """
+    if scheme not in _SAID_OF:
+        raise ConfigError(
+            f"--endpoint and --token are for modelscope: and huggingface:, not for {scheme}:.",
+            fix="run `fetcher login` for a token, and write an endpoint into [sources] of models.toml",
+        )
+    at, secret = _SAID_OF[scheme]
+    said = {at: endpoint, MIRRORS_VARIABLES[scheme]: ""} if endpoint else {}
+    return {**environment, **said, **({secret: token} if token else {})}
+
+
 class Catalog:
     """The sources of one run.
 
