@@ -216,63 +216,38 @@ def _distribution(name: str) -> Callable[[], str]:
     return lambda: importlib.metadata.version(name)
 
 
+def _program(name: str, start: Callable[[Order], Start], *, package: str) -> Peer:
+    """A program of Debian's; none of them compares a sha256."""
+    return Peer(
+        name=name,
+        checks_sha256=False,
+        package=package,
+        is_there=_on_path(name),
+        version=_first_number(name, "--version"),
+        start=start,
+    )
+
+
+def _in_python(name: str, start: Callable[[Order], Start], *, package: str, checks_sha256: bool) -> Peer:
+    """A client that this Python has."""
+    return Peer(
+        name=name,
+        checks_sha256=checks_sha256,
+        package=package,
+        is_there=_importable(package),
+        version=_distribution(package),
+        start=start,
+    )
+
+
 ALL = (
-    Peer(
-        name="fetcher",
-        checks_sha256=True,
-        package="fetcher",
-        is_there=_importable("fetcher"),
-        version=_distribution("fetcher"),
-        start=_fetcher,
-    ),
-    Peer(
-        name="no hash",
-        checks_sha256=False,
-        package="fetcher",
-        is_there=_importable("fetcher"),
-        version=_distribution("fetcher"),
-        start=_unhashed,
-    ),
-    Peer(
-        name="curl",
-        checks_sha256=False,
-        package="curl",
-        is_there=_on_path("curl"),
-        version=_first_number("curl", "--version"),
-        start=_curl,
-    ),
-    Peer(
-        name="aria2c",
-        checks_sha256=False,
-        package="aria2",
-        is_there=_on_path("aria2c"),
-        version=_first_number("aria2c", "--version"),
-        start=_aria2c,
-    ),
-    Peer(
-        name="wget",
-        checks_sha256=False,
-        package="wget",
-        is_there=_on_path("wget"),
-        version=_first_number("wget", "--version"),
-        start=_wget,
-    ),
-    Peer(
-        name="modelscope",
-        checks_sha256=True,
-        package="modelscope",
-        is_there=_importable("modelscope"),
-        version=_distribution("modelscope"),
-        start=_modelscope,
-    ),
-    Peer(
-        name="hf",
-        checks_sha256=False,
-        package="huggingface_hub",
-        is_there=_importable("huggingface_hub"),
-        version=_distribution("huggingface_hub"),
-        start=_hf,
-    ),
+    _in_python("fetcher", _fetcher, package="fetcher", checks_sha256=True),
+    _in_python("no hash", _unhashed, package="fetcher", checks_sha256=False),
+    _program("curl", _curl, package="curl"),
+    _program("aria2c", _aria2c, package="aria2"),
+    _program("wget", _wget, package="wget"),
+    _in_python("modelscope", _modelscope, package="modelscope", checks_sha256=True),
+    _in_python("hf", _hf, package="huggingface_hub", checks_sha256=False),
 )
 _DEBIAN = {"nginx": "nginx-light", "openssl": "openssl", "curl": "curl", "aria2c": "aria2", "wget": "wget"}
 

@@ -1,8 +1,6 @@
 """Other names, other targets, other folders: files are renamed, whatever has become of the store."""
 
 import shutil
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,6 @@ from tests.hub.publish import MIB, Publisher, read_tree
 from tests.test_undo import snapshot
 
 _TREE: dict[str, bytes | int] = {"config.json": b"{}", "sub/model.bin": 2 * MIB, "twin/model.bin": b"{}"}
-_MEMORY = Path("/dev/shm")  # a tmpfs on every Linux
 
 
 @pytest.fixture
@@ -108,16 +105,6 @@ def test_a_moved_project_folder_is_in_place(at: Desk) -> None:
     at.model("b")
     at.ok("lock")
     at.ok("sync", "--offline")
-
-
-@pytest.fixture
-def abroad(tmp_path: Path) -> Iterator[Path]:
-    """An empty folder on another file system than `tmp_path`."""
-    if not _MEMORY.is_dir() or _MEMORY.stat().st_dev == tmp_path.stat().st_dev:
-        pytest.skip("there is no second file system here")
-    folder = Path(tempfile.mkdtemp(prefix="fetcher-test-", dir=_MEMORY))
-    yield folder
-    shutil.rmtree(folder)
 
 
 def test_a_target_on_another_file_system_is_moved_there_and_back(

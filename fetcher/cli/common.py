@@ -161,7 +161,7 @@ def open_project(common: Common, flags: Flags | None = None, *, events: Events |
     return Project.find(
         folder,
         manifest=manifest,
-        settings=Settings.of(os.environ, flags or Flags()),
+        settings=settings_of(flags),
         events=events or Notes(),
     )
 
@@ -174,7 +174,7 @@ def settings_and_sources(common: Common) -> tuple[Settings, Mapping[str, Endpoin
     except ConfigError:
         if common.manifest:
             raise
-        return Settings.of(os.environ), {}
+        return settings_of(), {}
     return project.settings, project.endpoints
 
 
@@ -190,11 +190,6 @@ def existing_folders(option: str, folders: Sequence[Path]) -> tuple[Path, ...]:
     return tuple(folder.absolute() for folder in folders)
 
 
-def settings_of(flags: Flags) -> Settings:
-    """Settings for a command that needs no project."""
-    return Settings.of(os.environ, flags)
-
-
 def watcher(style: Style, *, quiet: bool) -> Events:
     """Who watches a run and shows its progress."""
     if quiet and style is not Style.json:
@@ -204,9 +199,9 @@ def watcher(style: Style, *, quiet: bool) -> Events:
     return events_of(style)
 
 
-def settings() -> Settings:
-    """Of the environment, for commands that need no project."""
-    return Settings.of(os.environ)
+def settings_of(flags: Flags | None = None) -> Settings:
+    """Of flags and the environment, for commands that need no project."""
+    return Settings.of(os.environ, flags or Flags())
 
 
 class Notes(NoEvents):

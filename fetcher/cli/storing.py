@@ -1,12 +1,13 @@
 """`fetcher store dir|size|gc|verify`."""
 
 import threading
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from fetcher.cli import interrupt, render
-from fetcher.cli.common import Common, Json, settings, with_common
+from fetcher.cli.common import Common, Json, settings_of, with_common
 from fetcher.core.units import count_text, size_text
 from fetcher.errors import IntegrityError
 
@@ -30,25 +31,16 @@ def add_to(app: typer.Typer) -> None:
 
 def folder(common: Common) -> None:
     """Print where the store is."""
-    render.out_path(settings().store)
+    render.out_path(settings_of().store)
 
 
 def size(common: Common, json: Json = False) -> None:
     """Print what the store holds."""
     from fetcher.upkeep import Upkeep  # brings the disk's modules
 
-    held = Upkeep(settings()).holding()
+    held = Upkeep(settings_of()).holding()
     if json:
-        render.document(
-            {
-                "objects": held.objects,
-                "size": held.size,
-                "shared": held.shared,
-                "partials": held.partials,
-                "partial_size": held.partial_size,
-                "projects": held.projects,
-            }
-        )
+        render.document(asdict(held))
         return
     shared = f" ({size_text(held.shared)} shared with placed files)" if held.shared else ""
     render.out(f"{count_text(held.objects, 'object')}, {size_text(held.size)}{shared}")
@@ -67,7 +59,7 @@ def gc(
     """Remove objects and partials that no known project names, that are old, and that nobody is using."""
     from fetcher.upkeep import Upkeep  # brings the disk's modules
 
-    swept = Upkeep(settings()).gc(grace_s=grace * _HOUR_S, dry_run=dry_run)
+    swept = Upkeep(settings_of()).gc(grace_s=grace * _HOUR_S, dry_run=dry_run)
     if json:
         objects, partials = ([item.name for item in items] for items in (swept.objects, swept.partials))
         render.document({"objects": objects, "partials": partials, "freed": swept.size, "kept": swept.kept})
@@ -94,7 +86,7 @@ def verify(
 
     stop = threading.Event()
     with interrupt.softly(stop):
-        total, bad = Upkeep(settings(), stop=stop.is_set).damaged(discard=discard)
+        total, bad = Upkeep(settings_of(), stop=stop.is_set).damaged(discard=discard)
     if json:
         render.document({"verified": total - len(bad), "damaged": bad, "discarded": discard})
     if not bad:

@@ -15,10 +15,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog="Example: fetcher undo --json")(with_common(undo))
 
 
-def undo(
-    common: Common,
-    json: Json = False,
-) -> None:
+def undo(common: Common, json: Json = False) -> None:
     """Put the files back as they were before the last sync; models.lock stays.  Exits 9 if they changed since."""
     project = open_project(common)
     undone = project.undo()
@@ -36,10 +33,7 @@ def _tell(undone: list[Undone]) -> None:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(item.began_s))
         restored, taken = count_text(len(item.restored), "file"), count_text(len(item.taken), "file")
         render.say(f"Undone, the sync of {when}: {restored} put back, {taken} taken away.")
-        render.listed(
-            (f"not put back, the trash has let it go: {spot}" for spot in item.lost),
-            indent="",
-        )
+        render.listed((f"not put back, the trash has let it go: {spot}" for spot in item.lost), indent="")
 
 
 def _document(undone: list[Undone]) -> dict[str, object]:
