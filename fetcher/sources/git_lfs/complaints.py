@@ -9,6 +9,7 @@ the error with the exit code that it means, and no error shows a token or a URL'
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from fetcher.errors import AuthError, ConfigError, DiskError, FetcherError, NotFoundError, SourceError
 from fetcher.net import failures
@@ -19,16 +20,9 @@ _SPEAKS = re.compile(
     r"(?:fatal|error|remote|warning|ssh): *(.*)|(.*Permission denied.*|Host key verification failed.*)"
 )
 
-_REFUSED = re.compile(
-    r"Authentication failed|could not read (?:Username|Password)|terminal prompts disabled|Permission denied|"
-    r"returned error: 40[13]|Invalid username or (?:password|token)|Host key verification failed|"
-    r"HTTP Basic: Access denied"
+_PROGRESS = re.compile(
+    r"(?:Enumerating|Counting|Compressing|Receiving|Resolving|Finding|Total) ?(?:objects|deltas|sources)?[:. ]"
 )
-_ABSENT = re.compile(
-    r"returned error: 4(?:04|10)|repository '.*' not found|Repository not found|does not appear to be a git repository|"
-    r"project you were looking for could not be found|ERROR: .*not found|does not exist"
-)
-_NO_COMMIT = re.compile(r"not our ref|unadvertised object|couldn't find remote ref|no such remote ref")
 _UNTRUSTED = re.compile(r"SSL certificate problem|certificate verification failed|SSL: .*certificate", re.IGNORECASE)
 _PASSES = re.compile(
     r"Could not resolve|Failed to connect|Connection (?:refused|reset|timed out|closed)|timed out|early EOF|RPC failed|"
@@ -36,14 +30,82 @@ _PASSES = re.compile(
     r"Recv failure|gnutls_handshake|unable to access|kex_exchange_identification|Network is unreachable|"
     r"No route to host"
 )
-_ELSEWHERE = re.compile(r"returned error: 30\d")  # only where redirects are not followed: with a token
-_NOT_ALLOWED = re.compile(r"transport '([a-z+]+)' not allowed")
-_DISK_FULL = re.compile(r"No space left on device|Disk quota exceeded")
-_PROGRESS = re.compile(
-    r"(?:Enumerating|Counting|Compressing|Receiving|Resolving|Finding|Total) ?(?:objects|deltas|sources)?[:. ]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Meaning:
+    """The error that some words of git mean.
+
+    Attributes:
+        what: With `{host}`, and `{named}` for what the group of the pattern holds.
+        fix: With `{token_fix}`.
+    """
+
+    words: re.Pattern[str]
+    error: type[FetcherError]
+    what: str
+    fix: str
+
+
+_MEANINGS = (  # the first one that fits counts
+    _Meaning(
+        words=re.compile(r"transport '([a-z+]+)' not allowed"),
+        error=ConfigError,
+        what="The way to {host} leads over `{named}`, which fetcher does not use for this source.",
+        fix="correct `source` in models.toml, or `url.….insteadOf` in git's configuration",
+    ),
+    _Meaning(
+        words=re.compile(r"No space left on device|Disk quota exceeded"),
+        error=DiskError,
+        what="The disk is full: git could not keep what {host} sent.",
+        fix="make room, or move the store by FETCHER_STORE",
+    ),
+    _Meaning(
+        words=re.compile(r"detected dubious ownership"),
+        error=ConfigError,
+        what="{host} belongs to somebody else, so git does not read it.",
+        fix="add the folder to `safe.directory` of git's configuration, if you trust its owner",
+    ),
+    _Meaning(
+        words=re.compile(
+            r"Authentication failed|could not read (?:Username|Password)|terminal prompts disabled|Permission denied|"
+            r"returned error: 40[13]|Invalid username or (?:password|token)|Host key verification failed|"
+            r"HTTP Basic: Access denied"
+        ),
+        error=AuthError,
+        what="{host} asks for a token, or refuses the one it was given.",
+        fix="{token_fix}",
+    ),
+    _Meaning(
+        words=re.compile(
+            r"returned error: 4(?:04|10)|repository '.*' not found|Repository not found|"
+            r"does not appear to be a git repository|project you were looking for could not be found|"
+            r"ERROR: .*not found|does not exist"
+        ),
+        error=NotFoundError,
+        what="{host} has no such repository, or does not show it without a token that may read it.",
+        fix="correct `source` in models.toml, or {token_fix} if the repository is private",
+    ),
+    _Meaning(  # only where redirects are not followed: with a token
+        words=re.compile(r"returned error: 30\d"),
+        error=SourceError,
+        what="{host} sends git elsewhere, and a token does not go along.",
+        fix="correct `source` in models.toml to where the repository is now",
+    ),
+    _Meaning(
+        words=re.compile(r"not our ref|unadvertised object|couldn't find remote ref|no such remote ref"),
+        error=NotFoundError,
+        what="{host} does not give the commit that was asked for.",
+        fix="run `fetcher lock --upgrade` to pin what is there now; an old server gives only what a branch or "
+        "tag points at",
+    ),
+    _Meaning(
+        words=re.compile(r"mismatched algorithms|unknown object format|does not support object-format"),
+        error=SourceError,
+        what="{host} has a repository with SHA-256 object names, which fetcher does not read.",
+        fix="use another source",
+    ),
 )
-_FOREIGN = re.compile(r"detected dubious ownership")
-_FORMAT = re.compile(r"mismatched algorithms|unknown object format|does not support object-format")
 
 
 def explained(complaint: str, *, host: str, secrets: Sequence[str], token_fix: str) -> FetcherError:
@@ -56,67 +118,20 @@ def explained(complaint: str, *, host: str, secrets: Sequence[str], token_fix: s
     """
     said = _last_words(complaint, secrets)
     facts = [f"git: {line}" for line in said] or ["git: said nothing"]
-    here = _of_this_machine(complaint, host, facts)
-    if here is not None:
-        return here
     if _UNTRUSTED.search(complaint):
         return failures.untrusted(host, said[-1] if said else "unknown")
-    if _REFUSED.search(complaint):
-        return AuthError(f"{host} asks for a token, or refuses the one it was given.", facts=facts, fix=token_fix)
-    if _ABSENT.search(complaint):
-        return NotFoundError(
-            f"{host} has no such repository, or does not show it without a token that may read it.",
-            facts=facts,
-            fix=f"correct `source` in models.toml, or {token_fix} if the repository is private",
-        )
-    if _ELSEWHERE.search(complaint):
-        return SourceError(
-            f"{host} sends git elsewhere, and a token does not go along.",
-            facts=facts,
-            fix="correct `source` in models.toml to where the repository is now",
-        )
-    if _NO_COMMIT.search(complaint):
-        return NotFoundError(
-            f"{host} does not give the commit that was asked for.",
-            facts=facts,
-            fix="run `fetcher lock --upgrade` to pin what is there now; an old server gives only what a branch or "
-            "tag points at",
-        )
-    if _FORMAT.search(complaint):
-        return SourceError(
-            f"{host} has a repository with SHA-256 object names, which fetcher does not read.",
-            facts=facts,
-            fix="use another source",
-        )
+    for meaning in _MEANINGS:
+        if found := meaning.words.search(complaint):
+            named = printable(found[1]) if found.lastindex else ""
+            return meaning.error(
+                meaning.what.format(host=host, named=named), facts=facts, fix=meaning.fix.format(token_fix=token_fix)
+            )
     return SourceError(
         f"git could not fetch from {host}.",
         facts=facts,
         fix="run the command again; if it stays, try `git ls-remote` with the address of the source",
         transient=_PASSES.search(complaint) is not None,
     )
-
-
-def _of_this_machine(complaint: str, host: str, facts: list[str]) -> FetcherError | None:
-    """The error of a complaint that has its cause in git's settings or on the disk."""
-    if found := _NOT_ALLOWED.search(complaint):
-        return ConfigError(
-            f"The way to {host} leads over `{printable(found[1])}`, which fetcher does not use for this source.",
-            facts=facts,
-            fix="correct `source` in models.toml, or `url.….insteadOf` in git's configuration",
-        )
-    if _DISK_FULL.search(complaint):
-        return DiskError(
-            f"The disk is full: git could not keep what {host} sent.",
-            facts=facts,
-            fix="make room, or move the store by FETCHER_STORE",
-        )
-    if _FOREIGN.search(complaint):
-        return ConfigError(
-            f"{host} belongs to somebody else, so git does not read it.",
-            facts=facts,
-            fix="add the folder to `safe.directory` of git's configuration, if you trust its owner",
-        )
-    return None
 
 
 def too_large(host: str, how: str, limit: int) -> SourceError:
