@@ -1,6 +1,6 @@
 """What all listings of one repository may cost together, however few each of them holds.
 
-Promise (tests/sources/test_allowance.py): a hub that lists for ever, in many small replies, is
+Promise (tests/sources/test_allowance.py, test_huggingface.py): a hub that lists for ever, in many small replies, is
 given up before the memory or the patience of the machine is.
 """
 

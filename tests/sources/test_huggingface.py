@@ -15,6 +15,7 @@ from fetcher.core.retry import RetrySchedule
 from fetcher.errors import AuthError, FetcherError, IntegrityError, NotFoundError, SourceError
 from fetcher.net.credentials import Token
 from fetcher.net.http import HttpClient
+from fetcher.sources.allowance import MOST_CHARACTERS
 from fetcher.sources.huggingface.source import MOST_AT_ONCE, HuggingFaceSource
 from tests.sources.lookalike import COMMIT, Answer, Lookalike
 
@@ -204,6 +205,23 @@ def test_pages_that_lead_in_a_circle_are_refused(source: HuggingFaceSource, hub_
         "  reason: its pages lead in a circle\n"
         "  fix: check that the endpoint is right, then run the command again"
     )
+
+
+def test_pages_cost_something_together(source: HuggingFaceSource, hub_like: Lookalike) -> None:
+    """Each alone is harmless; the names of these have more characters than fit into memory."""
+    name = "n" * (35 << 20)
+
+    def page(following: str) -> Answer:
+        link = ("Link", f"<{hub_like.url}{TREE}?cursor={following}>; rel=next")
+        return _says([{"type": "directory", "path": name}], link)
+
+    hub_like.says(TREE, page("one"))
+    hub_like.says(f"{TREE}?cursor=one", page("two"))
+    assert _failing(source).facts == (
+        "repository: owner/name",
+        f"reason: its names have more than {MOST_CHARACTERS} characters",
+    )
+    assert len(hub_like.seen) == 2
 
 
 @pytest.mark.parametrize(

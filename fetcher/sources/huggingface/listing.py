@@ -3,6 +3,8 @@
 Unknown fields are ignored.  Pure: no request is sent from here.
 """
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from fetcher.core.digest import EMPTY_SHA256, GitBlob, Sha256
@@ -85,4 +87,4 @@ class Entry(Shape):
         return RemoteFile(path=path, size=size, sha256=sha256)
 
 
-PAGE: TypeAdapter[list[Entry]] = TypeAdapter(list[Entry])
+PAGE: TypeAdapter[list[Entry]] = TypeAdapter(Annotated[list[Entry], Field(max_length=MAX_PAGE)])

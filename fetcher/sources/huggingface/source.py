@@ -5,6 +5,7 @@ for each reply (the redirect to the CDN belongs to it).  No HEAD is ever sent.
 
 Promises (tests/sources/test_huggingface.py):
   * a listing is that of one commit, whole, or there is none;
+  * pages that never end are given up (allowance.py);
   * names, sizes and hashes that cannot be are refused with the host and the entry;
   * pages are asked for at this endpoint, whatever a link says: mirrors repeat the hub's links;
   * the hub's own address is asked at every `open`; a signed link is never kept;
@@ -32,7 +33,8 @@ from fetcher.net.credentials import Credential, Token
 from fetcher.net.http import HttpClient, Reply
 from fetcher.net.patience import Patience
 from fetcher.net.redact import host_of, printable
-from fetcher.sources.huggingface.listing import MAX_PAGE, PAGE, Entry, Refs, Revision, User
+from fetcher.sources.allowance import Allowance
+from fetcher.sources.huggingface.listing import PAGE, Entry, Refs, Revision, User
 from fetcher.sources.huggingface.refusals import Refusals
 
 DEFAULT_REVISION = "main"
@@ -153,16 +155,17 @@ class HuggingFaceSource:
         """All entries at a commit, page by page."""
         address = f"{self._api(ref)}/tree/{commit}"
         query = "recursive=true&expand=false"
+        allowance = Allowance(entries=MAX_FILES)
         seen: set[str] = set()
-        count = 0
         while query not in seen:
             seen.add(query)
             reply = self._reply(f"{address}?{query}", ref)
             page = self._shaped(ref, reply, PAGE)
+            try:
+                allowance.spend((query, *(entry.path for entry in page)))  # an empty page is not free
+            except ValueError as error:
+                raise self._refusals.odd(ref, str(error)) from None
             yield from page
-            count += len(page)
-            if count > MAX_FILES or len(page) > MAX_PAGE:
-                raise self._refusals.odd(ref, f"it has more than {MAX_FILES} files")
             following = heads.next_link(reply.headers.get("link"))
             if following is None:
                 return
