@@ -29,6 +29,7 @@ class Turn:
         ignore_range: Send the whole file, without Content-Range.
         shift: Send a range that begins so many bytes later than asked.
         total: Claim another size.
+        most: Send and announce so many bytes at most.
         length: Announce another length; None announces the true one.
         unknown_length: Announce none.
         cut_after: Cut the connection after so many bytes.
@@ -43,6 +44,7 @@ class Turn:
     ignore_range: bool = False
     shift: int = 0
     total: int | None = None
+    most: int | None = None
     length: int | None = None
     unknown_length: bool = False
     content_type: str = ""
@@ -129,7 +131,7 @@ class ScriptedSource:
             at = turn.flip_at % len(whole)
             whole = whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]
         first = 0 if turn.ignore_range else start + turn.shift
-        data = whole if turn.ignore_range else whole[first : stop + turn.shift]
+        data = whole if turn.ignore_range else whole[first : stop + turn.shift][: turn.most]
         length: int | None = len(data) if turn.length is None else turn.length
         head = Head(
             status=200 if turn.ignore_range else 206,

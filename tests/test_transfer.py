@@ -167,6 +167,23 @@ def test_a_large_file_hashed_behind_the_reader_is_the_same(store: Store, hub: Sc
     assert object_bytes(store, request) == DATA
 
 
+def test_a_source_that_caps_its_replies_is_asked_on(store: Store, hub: ScriptedSource) -> None:
+    """At once: each reply brings something."""
+    watcher, hub.always = Watcher(), Turn(most=MIB)
+    request = request_for(DATA, "big.bin", [hub])
+    assert run([request], store, watcher=watcher)[0].error is None
+    assert object_bytes(store, request) == DATA
+    assert watcher.retries == []
+
+
+def test_a_source_that_gives_a_byte_a_reply_is_given_up(store: Store, hub: ScriptedSource) -> None:
+    """It would otherwise be asked for ever, without a wait."""
+    hub.always = Turn(most=1)
+    error = error_of(run([request_for(SMALL, "small.json", [hub])], store))
+    assert error.what == "hub.example sends too little at once."
+    assert len(hub.asked) < 20
+
+
 def test_an_empty_file_needs_no_request(store: Store, hub: ScriptedSource) -> None:
     """Some servers answer a range of an empty file with 416, and there is nothing to ask for."""
     request = request_for(b"", "empty", [hub])

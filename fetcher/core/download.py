@@ -11,12 +11,14 @@ Promises (tests/core/test_download.py):
   * a reply is judged by its Content-Range and sizes, not by 206 (ModelScope answers a
     range of a small file with status 200 and Content-Range);
   * no byte is accepted twice, out of order, or outside of the span;
-  * a file of another size than the lock's is refused before its first byte.
+  * a file of another size than the lock's is refused before its first byte;
+  * a reply of a few bytes where more were asked for is a failure, whatever it announced.
 """
 
 from dataclasses import dataclass
 
 from fetcher.core.interfaces import Head
+from fetcher.core.retry import LEAST_PROGRESS
 from fetcher.errors import IntegrityError, SourceError
 
 _MARKUP = {"application/json", "text/html", "application/xml", "text/xml"}
@@ -122,9 +124,15 @@ class Download:
         """Take note that the reply has ended.
 
         Raises:
-            SourceError: Before all the bytes that it announced (`transient`).
+            SourceError: Before all the bytes that it announced, or it announced so few that
+                asking on and on would not end (`transient`).
         """
-        if self.is_done() or (self._head.length and self._at == self._end and self._at >= self._next):
+        if self.is_done():
+            return
+        if self._head.length and self._at == self._end and self._at >= self._next:
+            if self._head.length < LEAST_PROGRESS:
+                asked = f"asked: bytes {self._at - self._head.length} to {self._stop - 1}"
+                raise self._refused("sends too little at once", [asked, f"sent: {self._head.length} bytes"])
             return  # a server may send less than was asked for; the rest is asked for next
         raise SourceError(
             f"{self._host} closed the connection before {self._label} was complete.",

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from fetcher.core.interfaces import Candidate
 from fetcher.errors import FetcherError, IntegrityError, SourceError
 
-LEAST_PROGRESS = 512  # bytes; a server that gives a byte a try could be asked for ever
+LEAST_PROGRESS = 512  # bytes of a try or of a reply; a server that gives a byte each time could be asked for ever
 ENOUGH_TO_GO_ON = 256 << 10  # bytes; a try that brought so much is followed by the next at once
 
 

@@ -52,11 +52,38 @@ def test_a_whole_file_to_a_range_request_is_skipped_up_to_the_span() -> None:
 def test_a_shorter_range_than_asked_is_continued() -> None:
     """A server may cap its replies; that is no cut."""
     part = download()
-    part.answer(ranged(0, 400))
-    part.receive(400)
+    part.answer(ranged(0, 600))
+    part.receive(600)
     part.end()
-    assert part.wanted == Span(start=400, stop=SIZE)
-    assert part.answer(ranged(400, 600)) == 400
+    assert part.wanted == Span(start=600, stop=SIZE)
+    assert part.answer(ranged(600, 400)) == 600
+
+
+def test_a_range_of_a_few_bytes_is_a_failure_that_may_pass() -> None:
+    """Else a server that gives one byte a request is asked for each of them, at once."""
+    part = download()
+    part.answer(ranged(0, 511))
+    part.receive(511)
+    with pytest.raises(SourceError) as caught:
+        part.end()
+    assert caught.value.transient
+    assert str(caught.value) == (
+        "cdn.example sends too little at once.\n"
+        "  file: gpt2/model.bin\n"
+        "  asked: bytes 0 to 999\n"
+        "  sent: 511 bytes\n"
+        "  fix: run the command again, or use another source"
+    )
+    assert part.wanted == Span(start=511, stop=SIZE)
+
+
+def test_the_last_bytes_of_a_span_may_be_few() -> None:
+    """They are all that was asked for."""
+    part = download(0, 3)
+    part.answer(ranged(0, 3))
+    part.receive(3)
+    part.end()
+    assert part.is_done()
 
 
 def test_after_a_cut_only_the_rest_is_wanted() -> None:
