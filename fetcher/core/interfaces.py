@@ -82,7 +82,23 @@ class Head:
     stamp: str = ""
 
 
-class Body(Protocol):
+class Closing(Protocol):
+    """Closed at the end of its `with` block."""
+
+    def close(self) -> None:
+        """Release what is held; may be called twice."""
+        ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Body(Closing, Protocol):
     """The bytes of one reply.  Closing early is always allowed."""
 
     @property
@@ -97,16 +113,6 @@ class Body(Protocol):
             SourceError: The connection was cut or stalled (`transient`).
         """
         ...
-
-    def close(self) -> None:
-        """Release the connection."""
-        ...
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
 
 
 class Source(Protocol):

@@ -9,9 +9,9 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
+from fetcher.core.interfaces import Closing
 from fetcher.disk.atomic import sync_descriptor
 from fetcher.disk.writer import sweep
 
@@ -20,7 +20,7 @@ _BY_DESCRIPTOR = {os.open, os.mkdir, os.rename, os.unlink, os.link, os.stat, os.
 _DIRECTORY = getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | os.O_RDONLY
 
 
-class Folder:
+class Folder(Closing):
     """One directory; every name is taken relative to it and never followed."""
 
     def __init__(self, path: Path, descriptor: int | None) -> None:
@@ -135,14 +135,6 @@ class Folder:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _name(self, name: str) -> str:
         return name if self._descriptor is not None else str(self.path / name)

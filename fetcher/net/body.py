@@ -16,10 +16,9 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
-from fetcher.core.interfaces import Body, Head
+from fetcher.core.interfaces import Body, Closing, Head
 from fetcher.errors import SourceError
 from fetcher.net import failures
 
@@ -111,7 +110,7 @@ class SocketFeed:
         return count
 
 
-class HttpBody:
+class HttpBody(Closing):
     """The body of one HTTP reply (core.interfaces.Body).
 
     Args:
@@ -173,14 +172,6 @@ class HttpBody:
             else:
                 self._release()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def _fill(self, buffer: memoryview) -> int:
         if self._pending is not None:
             raise self._pending
@@ -200,7 +191,7 @@ class HttpBody:
         return filled
 
 
-class PeekedBody:
+class PeekedBody(Closing):
     """A body whose first bytes were looked at and are given once more."""
 
     def __init__(self, start: bytes, body: Body) -> None:
@@ -224,14 +215,6 @@ class PeekedBody:
     def close(self) -> None:
         """Release the connection."""
         self._body.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def set_timeout(sock: socket.socket, seconds: float) -> None:

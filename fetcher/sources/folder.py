@@ -16,11 +16,9 @@ import stat
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from fetcher.core.digest import Commit
-from fetcher.core.interfaces import Head, RemoteAddress, RemoteFile, Snapshot
+from fetcher.core.interfaces import Closing, Head, RemoteAddress, RemoteFile, Snapshot
 from fetcher.core.manifest import SourceRef
 from fetcher.core.paths import RepoPath, refuse_twins
 from fetcher.errors import ConfigError, IntegrityError, NotFoundError, SourceError
@@ -158,7 +156,7 @@ class FolderSource:
         )
 
 
-class FileBody:
+class FileBody(Closing):
     """Bytes of a file on disk (core.interfaces.Body); may be closed by another thread."""
 
     def __init__(self, descriptor: int, head: Head, *, path: str, start: int, stop: int) -> None:
@@ -198,11 +196,3 @@ class FileBody:
         if descriptor is not None:
             with contextlib.suppress(OSError):
                 os.close(descriptor)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -4,14 +4,13 @@ import io
 import os
 import subprocess
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self, cast
+from typing import cast
 
-from fetcher.core.interfaces import Head
+from fetcher.core.interfaces import Closing, Head
 from fetcher.net import failures
 
 
-class LocalBody:
+class LocalBody(Closing):
     """Bytes that come from `read` until it fills nothing.
 
     Args:
@@ -60,14 +59,6 @@ class LocalBody:
         if not self._is_closed:
             self._is_closed = True
             self._close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def bytes_body(content: bytes, *, start: int, stop: int, host: str) -> LocalBody:
