@@ -6,17 +6,16 @@
 
 The name is the object's sha256, or, while nobody knows that, what `Expected.name` makes up.
 
-Bytes arrive in *segments*: runs within one chunk (16 MiB), each written by one thread in
-order; segments arrive in any order.  A journal line is written after its bytes are durable
-(fdatasync) and is then made durable itself, every 8 MiB of a segment and at its end, so a
-kill or a power cut costs less than a chunk of each connection; an orderly end records what
-is open too.  Later lines replace the earlier ones that they overlap, and a line is believed
-only after its bytes were read back and hashed.
+Bytes arrive in segments of one chunk each (segments.py), written by one thread in order.  A
+journal line is written after its bytes are durable (fdatasync) and is then made durable
+itself, every 8 MiB of a segment and at its end, so a kill or a power cut costs less than a
+chunk of each connection; an orderly end records what is open too.  A line is believed only
+after its bytes were read back and hashed.
 
 The whole's sha256 follows the *front*: the first byte that it has not seen.  `hash_hot` takes
 bytes that are still in memory, `hash_next` reads back what came out of order.
 
-Not in here: where the bytes come from, which thread hashes (sink.py), the final name.
+Not in here: which bytes are here (segments.py), where they come from, which thread hashes (sink.py), the final name.
 
 Promises (tests/disk/test_partial.py):
   * nothing is published unless size and sha256 are right;
@@ -29,29 +28,27 @@ Promises (tests/disk/test_partial.py):
 import errno
 import os
 import threading
-from bisect import bisect_right, insort
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from fetcher.core.digest import Expected, Sha256
 from fetcher.core.download import Span
+from fetcher.core.interfaces import Closing
 from fetcher.disk.adopt import adopt, own_data
 from fetcher.disk.atomic import backdate, disk_errors
-from fetcher.disk.chunks import CHUNK, ChunkList, chunk_stop
+from fetcher.disk.chunks import ChunkList
 from fetcher.disk.claim import Claim, holder_facts
 from fetcher.disk.datafile import DataFile, Gauge, page_buffer
 from fetcher.disk.hashing import HASHING, Hasher, Hashing, Whole
 from fetcher.disk.journal import Journal, Record, read_journal
+from fetcher.disk.segments import RECORD_EVERY, Segment, Segments
 from fetcher.disk.share import copy_range
 from fetcher.disk.writer import sweep
 from fetcher.errors import BusyError, InterruptedRun
 
 _PIECE = 1 << 20  # bytes; performance.md: page cache reads are fastest at 1 MiB
-_RECORD_EVERY = 8 << 20  # bytes; with what waits to be hashed, a kill stays below a chunk
 
 Keep = Callable[[Path, Sha256, ChunkList], object]
 
@@ -65,22 +62,7 @@ class TakenOver(BusyError):
     """Another fetcher took this one for dead and goes on in its place."""
 
 
-@dataclass(slots=True, eq=False)
-class _Segment:
-    """Bytes of one chunk that came in order, from `start` to `stop` in the object."""
-
-    start: int
-    stop: int
-    hasher: Hasher
-    recorded: int  # `stop` when the journal was last told
-    lock: threading.Lock = field(default_factory=threading.Lock)  # `stop` and `hasher` agree
-
-    @property
-    def size(self) -> int:
-        return self.stop - self.start
-
-
-class Partial:
+class Partial(Closing):
     """A claimed, proven partial.  Segments may be written by several threads, each by one.
 
     Made by `open` only.  `close` keeps everything for the next run.
@@ -102,18 +84,11 @@ class Partial:
         self._keep = keep
         self._claim: Claim | None = claim
         self._hashing = hashing
-        self._lock = threading.Lock()  # the segments
-        self._journal_lock = threading.Lock()  # the journal and what makes it true
         self._front_lock = threading.Lock()  # the whole's hash
         self._data_path = _adopted(folder, expected, is_sure=claim.is_sure)
         self._data = DataFile(self._data_path, gauge)
         self._journal: Journal | None = None
-        self._starts: list[int] = []  # of segments, sorted
-        self._segments: dict[int, _Segment] = {}  # by start
-        self._dirty: set[_Segment] = set()  # have grown since they were recorded
-        self._chunk_have: dict[int, int] = {}  # bytes here, by start of the chunk
-        self._have = 0
-        self._unrecorded = 0
+        self._segments = Segments(self.size, hashing, self._hash)
         self._whole = Whole.of(expected, hashing)
         self._front = 0  # first byte of the object that `_whole` has not seen
         self._read_back = memoryview(b"")  # buffer of `hash_next`, made when it is needed
@@ -161,25 +136,16 @@ class Partial:
     @property
     def have(self) -> int:
         """Bytes that are here."""
-        return self._have
+        return self._segments.have
 
     @property
     def unrecorded(self) -> int:
         """Bytes that are here and that a kill would cost."""
-        return self._unrecorded
+        return self._segments.unrecorded
 
     def missing(self) -> list[Span]:
         """What is still to come, in file order; touching gaps are one span."""
-        spans: list[Span] = []
-        at = 0
-        with self._lock:
-            for start in self._starts:
-                if start > at:
-                    spans.append(Span(start=at, stop=start))
-                at = self._segments[start].stop
-        if at < self.size:
-            spans.append(Span(start=at, stop=self.size))
-        return spans
+        return self._segments.missing()
 
     def write(self, offset: int, view: memoryview) -> None:
         """Write bytes to the file; they count only when `absorb` has seen them.
@@ -203,13 +169,7 @@ class Partial:
             ValueError: Some of them are here already.
             DiskError: A chunk cannot be read back.
         """
-        is_due = False
-        while view:
-            stop = min(chunk_stop(offset, self.size), offset + len(view))
-            piece, view = view[: stop - offset], view[stop - offset :]
-            is_due = self._absorb_piece(offset, piece) or is_due
-            offset = stop
-        return is_due
+        return self._segments.absorb(offset, view)
 
     def take(self, source: int, span: Span, digest: str) -> bool:
         """Copy a chunk of another open file; it counts only if it has this blake3.
@@ -230,18 +190,10 @@ class Partial:
                 return False  # a disk that cannot read it
             with disk_errors(self._folder):
                 raise
-        hasher = self._hashing.piece()
-        with disk_errors(self._folder):
-            for piece in self._read(span.start, span.stop):
-                hasher.update(piece)
+        hasher = self._hash(span.start, span.stop)
         if hasher.hexdigest() != digest:
             return False
-        with self._lock:
-            self._check_free(span.start, span.stop)
-            segment = _Segment(span.start, span.stop, hasher, recorded=span.start)
-            self._add(segment)
-            self._dirty.add(segment)
-            self._unrecorded += span.size
+        self._segments.add(Segment(span.start, span.stop, hasher, recorded=span.start))
         return True
 
     def record(self) -> None:
@@ -250,7 +202,7 @@ class Partial:
         Raises:
             DiskError: It could not be made durable.
         """
-        self._record(_RECORD_EVERY)
+        self._record(RECORD_EVERY)
 
     def save(self) -> None:
         """Make everything that was absorbed durable, open segments included.
@@ -267,7 +219,7 @@ class Partial:
 
     def can_hash(self) -> bool:
         """Whether bytes stand at the front that `hash_next` would read."""
-        return self._stop_of(self._front) > self._front
+        return self._segments.stop_of(self._front) > self._front
 
     def hash_hot(self, offset: int, view: memoryview) -> bool:
         """Let the whole's hash see bytes at its front; False if they do not stand there."""
@@ -287,7 +239,7 @@ class Partial:
             DiskError: It cannot be read.
         """
         with self._front_lock, disk_errors(self._folder):
-            stop = min(self._stop_of(self._front), self._front + _PIECE - self._front % _PIECE)
+            stop = min(self._segments.stop_of(self._front), self._front + _PIECE - self._front % _PIECE)
             if stop == self._front:
                 return 0
             if not self._read_back:
@@ -312,23 +264,10 @@ class Partial:
         Returns:
             What was forgotten.
         """
-        wrong = list(spans)
-        with self._front_lock, self._journal_lock, self._lock, disk_errors(self._folder):
+        with self._front_lock, disk_errors(self._folder):
             self._data.sync()
-            kept: list[_Segment] = []
-            gone: list[Span] = []
-            for start in self._starts:
-                segment = self._segments[start]
-                if any(span.start < segment.stop and start < span.stop for span in wrong):
-                    gone.append(Span(start=start, stop=segment.stop))
-                else:
-                    segment.recorded = segment.stop
-                    kept.append(segment)
-            self._clear()
-            for segment in kept:
-                self._add(segment)
-            self._new_journal([_record_of(segment) for segment in kept])
-        return gone
+            self._whole, self._front = Whole.of(self._expected, self._hashing), 0
+            return self._segments.forget(spans, self._new_journal)
 
     def publish(self) -> Sha256:
         """Prove the whole, give it its final name and remove the partial.
@@ -379,14 +318,6 @@ class Partial:
                 self._claim.release()
                 self._claim = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     # opening and proving
 
     def _allocate(self) -> None:
@@ -416,8 +347,16 @@ class Partial:
             return False
         if whole is not None:
             self._whole, self._front = whole, record.stop
-        self._add(_Segment(record.start, record.stop, hasher, recorded=record.stop))
+        self._segments.add(Segment(record.start, record.stop, hasher, recorded=record.stop))
         return True
+
+    def _hash(self, start: int, stop: int) -> Hasher:
+        """Hash bytes that are in the file (read back from the page cache)."""
+        hasher = self._hashing.piece()
+        with disk_errors(self._folder):
+            for piece in self._read(start, stop):
+                hasher.update(piece)
+        return hasher
 
     def _read(self, start: int, stop: int) -> Iterator[memoryview]:
         buffer = page_buffer(min(_PIECE, stop - start))
@@ -434,109 +373,14 @@ class Partial:
             self._journal = None
         self._journal = Journal(self._folder / "journal", self._expected.name, self.size, records)
 
-    # segments
-
-    def _clear(self) -> None:
-        self._starts.clear()
-        self._segments.clear()
-        self._dirty.clear()
-        self._chunk_have.clear()
-        self._have = self._unrecorded = 0
-        self._whole, self._front = Whole.of(self._expected, self._hashing), 0
-
-    def _add(self, segment: _Segment) -> None:
-        """Take a segment in that overlaps none."""
-        insort(self._starts, segment.start)
-        self._segments[segment.start] = segment
-        chunk = segment.start - segment.start % CHUNK
-        self._chunk_have[chunk] = self._chunk_have.get(chunk, 0) + segment.size
-        self._have += segment.size
-
-    def _stop_of(self, offset: int) -> int:
-        """How far the bytes from `offset` on are here, within one segment; `offset` if not at all."""
-        with self._lock:
-            index = bisect_right(self._starts, offset) - 1
-            return max(offset, self._segments[self._starts[index]].stop) if index >= 0 else offset
-
-    def _absorb_piece(self, offset: int, piece: memoryview) -> bool:
-        chunk = offset - offset % CHUNK
-        with self._lock:
-            segment = self._segment_for(offset, offset + len(piece))
-        with segment.lock:
-            segment.hasher.update(piece)
-            with self._lock:
-                segment.stop += len(piece)
-                self._dirty.add(segment)
-                self._chunk_have[chunk] += len(piece)
-                self._have += len(piece)
-                self._unrecorded += len(piece)
-                is_full = self._chunk_have[chunk] == chunk_stop(chunk, self.size) - chunk
-        if is_full and segment.size < self._chunk_have[chunk]:
-            self._merge(chunk)
-        return is_full or segment.stop - segment.recorded >= _RECORD_EVERY
-
-    def _segment_for(self, start: int, stop: int) -> _Segment:
-        """The segment that these bytes continue, or a new one."""
-        self._check_free(start, stop)
-        index = bisect_right(self._starts, start)
-        before = self._segments[self._starts[index - 1]] if index else None
-        if before is not None and before.stop == start and before.start // CHUNK == start // CHUNK:
-            return before
-        segment = _Segment(start, start, self._hashing.piece(), recorded=start)
-        self._add(segment)
-        return segment
-
-    def _check_free(self, start: int, stop: int) -> None:
-        index = bisect_right(self._starts, start)
-        before = self._segments[self._starts[index - 1]].stop if index else 0
-        after = self._starts[index] if index < len(self._starts) else self.size
-        if before > start or after < stop:
-            raise ValueError(f"bytes from {start} to {stop} are here already")
-
-    def _merge(self, chunk: int) -> None:
-        """Make one segment of a chunk that came in several (read back from the page cache)."""
-        stop = chunk_stop(chunk, self.size)
-        hasher = self._hashing.piece()
-        with disk_errors(self._folder):
-            for piece in self._read(chunk, stop):
-                hasher.update(piece)
-        with self._journal_lock, self._lock:
-            starts = [start for start in self._starts if chunk <= start < stop]
-            for start in starts:
-                segment = self._segments.pop(start)
-                self._dirty.discard(segment)
-                self._unrecorded -= segment.stop - segment.recorded
-                self._starts.remove(start)
-            self._unrecorded += stop - chunk
-            self._have -= stop - chunk
-            del self._chunk_have[chunk]
-            merged = _Segment(chunk, stop, hasher, recorded=chunk)
-            self._add(merged)
-            self._dirty.add(merged)
-
     def _record(self, least: int) -> None:
-        """Make durable and record the segments that have grown by `least` bytes, or are full."""
-        with self._journal_lock, disk_errors(self._folder):
-            with self._lock:
-                due = [segment for segment in self._dirty if self._is_due(segment, least)]
-            if not due:
-                return
-            records = []
-            for segment in due:
-                with segment.lock:
-                    records.append(_record_of(segment))
-            self._data.sync()
-            if self._journal is not None:
-                self._journal.append(records)
-            with self._lock:
-                for segment, record in zip(due, records, strict=True):
-                    self._unrecorded -= record.stop - segment.recorded
-                    segment.recorded = record.stop
-                    if segment.stop == record.stop:
-                        self._dirty.discard(segment)
+        with disk_errors(self._folder):
+            self._segments.record(least, self._append)
 
-    def _is_due(self, segment: _Segment, least: int) -> bool:
-        return segment.stop - segment.recorded >= least or segment.stop == chunk_stop(segment.start, self.size)
+    def _append(self, records: list[Record]) -> None:
+        self._data.sync()
+        if self._journal is not None:
+            self._journal.append(records)
 
     # the end
 
@@ -547,8 +391,7 @@ class Partial:
             raise self._taken_over() from None
 
     def _publish_proven(self, sha256: Sha256) -> None:
-        digests = tuple(self._segments[start].hasher.hexdigest() for start in self._starts)
-        chunks = ChunkList(size=self.size, digests=digests)
+        chunks = ChunkList(size=self.size, digests=self._segments.digests())
         backdate(self._data.descriptor)
         os.fsync(self._data.descriptor)
         self._close_files()
@@ -578,7 +421,3 @@ def _adopted(folder: Path, expected: Expected, *, is_sure: bool) -> Path:
     spans = [Span(start=record.start, stop=record.stop) for record in records]
     adopt(folder, own, size=expected.size, spans=spans, is_sure=is_sure)
     return own
-
-
-def _record_of(segment: _Segment) -> Record:
-    return Record(start=segment.start, stop=segment.stop, blake3=segment.hasher.hexdigest())
