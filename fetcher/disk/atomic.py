@@ -30,6 +30,8 @@ _MEANINGS: dict[int, tuple[str, str]] = {
     errno.EIO: ("The disk reported an input/output error.", "check the disk's health, then run the command again"),
     errno.ENOTDIR: ("A file stands where a folder is due.", "move the file away, or name another folder"),
     errno.EEXIST: ("A file stands where a folder is due.", "move the file away, or name another folder"),
+    errno.ELOOP: ("Something else stands where a file is due.", "move it away, then run the command again"),
+    errno.ENXIO: ("Something else stands where a file is due.", "move it away, then run the command again"),
     errno.EFBIG: (
         "The file is too large for this file system.",
         "set FETCHER_STORE to a folder on a file system for large files",

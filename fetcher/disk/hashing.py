@@ -1,11 +1,17 @@
 """sha256 of files on disk, and what hashes bytes on their way.
 
 The one place that reads a file only to hash it.
+
+Promises (tests/disk/test_hashing.py):
+  * no link is followed, and nobody waits for a pipe or reads a device that took a file's name.
 """
 
+import contextlib
+import errno
 import hashlib
 import os
-from collections.abc import Callable
+import stat
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
@@ -107,40 +113,53 @@ def wrong_bytes(locked: Sha256, received: Sha256) -> IntegrityError:
 
 
 _PIECE = 1 << 20  # bytes; performance.md: page cache reads are fastest at 1 MiB
+_OPEN = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[int]:
+    """A descriptor of a regular file, for reading.
+
+    Raises:
+        OSError: It cannot be opened, or is a symlink, a pipe or a device.
+    """
+    descriptor = os.open(path, _OPEN)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.ENXIO, "it is no file", os.fspath(path))  # what the kernel says of a socket
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def sha256_of(path: Path) -> Sha256:
     """Hash a regular file.
 
     Raises:
-        OSError: It cannot be opened or read, or is a symlink.
+        OSError: As for `opened`, or it cannot be read.
     """
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
-    try:
+    with opened(path) as descriptor:
         return sha256_of_descriptor(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def git_blob_of(path: Path, size: int) -> GitBlob:
     """The git blob id of a regular file of `size` bytes.
 
     Raises:
-        OSError: It cannot be opened or read.
+        OSError: As for `sha256_of`.
     """
-    digest = git_blob_hasher(size)
-    buffer = memoryview(bytearray(_PIECE))
-    with open(path, "rb", buffering=0) as file:
-        while count := file.readinto(buffer):
-            digest.update(buffer[:count])
-    return GitBlob(digest.hexdigest())
+    with opened(path) as descriptor:
+        return GitBlob(_hexdigest(descriptor, git_blob_hasher(size)))
 
 
 def sha256_of_descriptor(descriptor: int) -> Sha256:
     """Hash what an open descriptor reads from here to its end."""
-    digest = hashlib.sha256()
+    return Sha256(_hexdigest(descriptor, hashlib.sha256()))
+
+
+def _hexdigest(descriptor: int, hasher: Hasher) -> str:
     buffer = memoryview(bytearray(_PIECE))
     with os.fdopen(os.dup(descriptor), "rb", buffering=0) as file:
         while count := file.readinto(buffer):
-            digest.update(buffer[:count])
-    return Sha256(digest.hexdigest())
+            hasher.update(buffer[:count])
+    return hasher.hexdigest()

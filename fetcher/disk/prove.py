@@ -13,7 +13,6 @@ Promises (tests/disk/test_prove.py):
   * a sample says nothing good of what it did not read.
 """
 
-import contextlib
 import hashlib
 import os
 import random
@@ -21,17 +20,15 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from blake3 import blake3
 
 from fetcher.core.digest import Sha256
-from fetcher.core.interfaces import Events, NoEvents
+from fetcher.core.interfaces import Closing, Events, NoEvents
 from fetcher.core.plan import Wanted
 from fetcher.core.proof import FULL, Depth, Proof, spans_that_differ
 from fetcher.disk.chunks import CHUNK, ChunkList, chunk_stop
-from fetcher.disk.hashing import sha256_of_descriptor
+from fetcher.disk.hashing import opened, sha256_of_descriptor
 from fetcher.disk.partial import never
 from fetcher.disk.share import read_at
 from fetcher.disk.store import SMALL_BELOW
@@ -44,7 +41,7 @@ def _nobody(count: int) -> None:
     """Is told, and does nothing."""
 
 
-class Prover:
+class Prover(Closing):
     """Hashes files; used by several threads, and as a context.
 
     Args:
@@ -99,14 +96,6 @@ class Prover:
     def close(self) -> None:
         """End the threads."""
         self._pool.shutdown(cancel_futures=True)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _prove_small(self, wanted: Wanted, descriptor: int) -> Proof:
         if not self._is_taken():
@@ -194,20 +183,6 @@ def _pieces(
             return  # cut short by somebody else: the hash will tell
         yield buffer[:count]
         start += count
-
-
-@contextlib.contextmanager
-def opened(path: Path) -> Iterator[int]:
-    """A descriptor for reading; a symlink is not followed.
-
-    Raises:
-        OSError: It is one, or cannot be opened.
-    """
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def _pick(count: int, share: int) -> Sequence[int]:

@@ -30,8 +30,9 @@ from fetcher.core.plan import Wanted
 from fetcher.disk.atomic import backdate, disk_errors, make_folder
 from fetcher.disk.chunks import CHUNK, ChunkList, chunk_stop
 from fetcher.disk.copies import Copies, Copy
+from fetcher.disk.hashing import opened
 from fetcher.disk.partial import Partial
-from fetcher.disk.prove import hash_whole, opened
+from fetcher.disk.prove import hash_whole
 from fetcher.disk.share import clone
 from fetcher.disk.staging import Staging
 from fetcher.disk.store import SMALL_BELOW, Store
