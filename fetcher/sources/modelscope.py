@@ -26,9 +26,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from fetcher.core.digest import EMPTY_SHA256, Commit, Sha256
 from fetcher.core.interfaces import Body, RemoteAddress, RemoteFile, Snapshot
 from fetcher.core.manifest import SourceRef
-from fetcher.core.paths import RepoPath, refuse_twins
+from fetcher.core.paths import RepoPath
 from fetcher.core.retry import RetrySchedule
-from fetcher.errors import AuthError, FetcherError, IntegrityError, NotFoundError, SourceError
+from fetcher.errors import AuthError, FetcherError, NotFoundError, SourceError
 from fetcher.net import failures, git_refs
 from fetcher.net.body import PeekedBody
 from fetcher.net.credentials import Credential, Token, basic
@@ -36,6 +36,7 @@ from fetcher.net.http import HttpClient, Reply, user_agent
 from fetcher.net.patience import Patience
 from fetcher.net.redact import host_of, printable
 from fetcher.sources.allowance import Allowance
+from fetcher.sources.hub_words import HubWords, named_refs
 
 DEFAULT_REVISION = "master"  # `main` normally does not exist here
 LISTING_CUT = 3000  # entries; a longer listing of a model is cut without a word
@@ -73,8 +74,10 @@ class _Entry(_Shape):
         """The entry as a file.
 
         Raises:
-            ValueError: Its name, size or hash cannot be.
+            ValueError: It is none, or its name, size or hash cannot be.
         """
+        if self.kind != "blob":
+            raise ValueError(f"it is neither a file nor a folder but {printable(self.kind)!r}")
         path = RepoPath(self.path)
         if self.size is None or not 0 <= self.size <= MAX_SIZE:
             raise ValueError(f"its size is {self.size}")
@@ -160,9 +163,8 @@ class ModelScopeSource:
     ) -> None:
         self._endpoint = endpoint
         self._client = client
-        self._has_token = token is not None
-        self._login = login
-        self._login_facts = [login_note] if login_note and not token else []
+        notes = [login_note] if login_note and not token else []
+        self._words = HubWords(label=self.label, login=login, has_token=token is not None, notes=notes)
         self._api_auth: Credential | None = None
         self._git_auth: Credential | None = None
         if token:
@@ -183,7 +185,8 @@ class ModelScopeSource:
         commit = self._commit(ref, wanted)
         question = _Question(ref=ref, revision=commit)
         entries = self._paged(question, wanted) if ref.dataset else self._walked(question, wanted)
-        return Snapshot(ref=ref, commit=commit, files=self._files(ref, entries))
+        files = (entry for entry in entries if entry.kind != "tree")
+        return Snapshot(ref=ref, commit=commit, files=self._words.files(ref, files))
 
     def open(self, address: RemoteAddress, start: int, stop: int) -> Body:
         """Ask for bytes of a file (core.interfaces.Source)."""
@@ -207,9 +210,7 @@ class ModelScopeSource:
         """
         reply = self._client.get(f"{self._endpoint}/openapi/v1/users/me", auth=self._api_auth)
         if reply.status in (401, 403):
-            raise AuthError(
-                f"{self.label} refuses the token.", facts=[f"status: {reply.status}"], fix=f"{self._login} again"
-            )
+            raise self._words.nobodys_token(reply.status)
         document = reply.json() if reply.status == 200 else None
         data = document.get("data") if isinstance(document, dict) else None
         names = [data.get(key) for key in _USER_KEYS] if isinstance(data, dict) else []
@@ -289,7 +290,7 @@ class ModelScopeSource:
             if not folders:
                 return found
             if asked > MAX_FOLDERS:
-                raise self._odd(question.ref, f"it has more than {MAX_FOLDERS} folders")
+                raise self._words.odd(question.ref, f"it has more than {MAX_FOLDERS} folders")
             root = folders.pop()
             # The root is known to be full; any other folder may still fit whole.
             entries = self._below(question, root, "True") if root else []
@@ -306,10 +307,10 @@ class ModelScopeSource:
         listing = self._listing(here)
         entries = listing.files
         if not entries:
-            raise self._odd(question.ref, f"the listing of the folder {printable(root)!r} is empty")
+            raise self._words.odd(question.ref, f"the listing of the folder {printable(root)!r} is empty")
         self._require_commit(listing, here)
         if root and not all(entry.path.startswith(f"{root}/") for entry in entries):
-            raise self._odd(question.ref, f"the listing of the folder {printable(root)!r} leads out of it")
+            raise self._words.odd(question.ref, f"the listing of the folder {printable(root)!r} leads out of it")
         return entries
 
     def _refuse_cut(self, ref: SourceRef, root: str, entries: Sequence[_Entry]) -> None:
@@ -334,14 +335,14 @@ class ModelScopeSource:
                 self._checked(listing, question, wanted)
             entries = listing.files or []
             if not seen.isdisjoint(entry.path for entry in entries):
-                raise self._odd(question.ref, f"page {page} repeats entries of an earlier page")
+                raise self._words.odd(question.ref, f"page {page} repeats entries of an earlier page")
             seen.update(entry.path for entry in entries)
             found += entries
             if entries:
                 self._require_commit(listing, question)
             if not entries or (len(entries) < PAGE_SIZE and len(found) >= (listing.total or 0)):
                 return found
-        raise self._odd(question.ref, f"it has more than {MAX_PAGES} pages")
+        raise self._words.odd(question.ref, f"it has more than {MAX_PAGES} pages")
 
     def _checked(self, listing: _Listing, question: _Question, wanted: str) -> list[_Entry]:
         """The entries of a listing of the whole repository, if it is that of the commit."""
@@ -372,27 +373,8 @@ class ModelScopeSource:
         try:
             question.allowance.spend(entry.path for entry in found.files or ())
         except ValueError as error:
-            raise self._odd(question.ref, str(error)) from None
+            raise self._words.odd(question.ref, str(error)) from None
         return found
-
-    def _files(self, ref: SourceRef, entries: Sequence[_Entry]) -> tuple[RemoteFile, ...]:
-        files = []
-        for entry in entries:
-            if entry.kind == "tree":
-                continue
-            try:
-                if entry.kind != "blob":
-                    raise ValueError(f"it is neither a file nor a folder but {printable(entry.kind)!r}")  # noqa: TRY301
-                files.append(entry.to_core())
-            except ValueError as error:
-                raise self._hostile(ref, entry.path, str(error)) from None
-        try:
-            refuse_twins(file.path for file in files)
-        except ValueError as error:
-            raise self._hostile(ref, None, str(error)) from None
-        if not files:
-            raise self._odd(ref, "the listing holds no file")
-        return tuple(sorted(files, key=lambda file: file.path))
 
     # asking
 
@@ -421,15 +403,11 @@ class ModelScopeSource:
         except ValidationError as error:
             where = error.errors(include_url=False, include_input=False)[0]
             if where["loc"][:1] == ("Files",) and len(where["loc"]) > 1:
-                raise self._hostile(
+                raise self._words.hostile(
                     ref, _path_at(data, where["loc"][1]), f"{where['loc'][-1]}: {where['msg']}"
                 ) from None
             place = ".".join(str(part) for part in ("Data", *where["loc"]))
-            raise failures.not_understood(
-                self.label,
-                "answered in a way that is not understood",
-                facts=(f"repository: {ref.repo}", f"{place}: {where['msg']}"),
-            ) from None
+            raise self._words.not_understood(ref, f"{place}: {where['msg']}") from None
 
     # what answers mean
 
@@ -448,20 +426,15 @@ class ModelScopeSource:
         said = f"status {status}" + (f", code {code}" if isinstance(code, int) else "")
         facts = [f"answer: {said}" + (f", {message!r}" if message else "")]
         if code == _FILE_NOT_FOUND:
-            return self._no_file(ref, path, facts)
+            return self._words.no_file(ref, path, facts)
         if code == _REPOSITORY_NOT_FOUND or (status == 404 and path is None):
-            return self._no_repository(ref, facts)
+            return self._words.no_repository(ref, facts)
         if status == 404 or code == 404:
-            return self._no_file(ref, path, facts)
+            return self._words.no_file(ref, path, facts)
         if status in (401, 403) or code in (401, 403):
-            return self._no_access(ref, facts)
+            return self._words.no_access(ref, facts)
         transient = isinstance(code, int) and 500 <= code < 600
-        return SourceError(
-            f"{self.label} refuses to answer about {ref.repo}.",
-            facts=facts,
-            fix="run the command again, or use another source",
-            transient=transient or code == 429,
-        )
+        return self._words.no_answer(ref, facts, transient=transient or code == 429)
 
     def _sifted(self, body: Body, address: RemoteAddress) -> Body:
         """The body, unless it is an error in JSON that came with status 200 (trap 3).
@@ -487,29 +460,6 @@ class ModelScopeSource:
 
     # errors
 
-    def _no_file(self, ref: SourceRef, path: str | None, facts: Sequence[str]) -> NotFoundError:
-        return NotFoundError(
-            f"{self.label} does not have {path or 'a file'} of {ref.repo} at the locked commit.",
-            facts=facts,
-            fix="run `fetcher lock --upgrade` to pin what is there now",
-        )
-
-    def _no_repository(self, ref: SourceRef, facts: Sequence[str]) -> NotFoundError:
-        return NotFoundError(
-            f"{self.label} has no {'dataset' if ref.dataset else 'model'} {ref.repo}, "
-            "or does not show it without a token that may read it.",
-            facts=[*facts, *self._login_facts],
-            fix=f"correct the name in `source`; if the repository is private, {self._login}",
-        )
-
-    def _no_access(self, ref: SourceRef, facts: Sequence[str]) -> AuthError:
-        what = "refuses the token for" if self._has_token else "asks for a token for"
-        return AuthError(
-            f"{self.label} {what} {ref.repo}.",
-            facts=[*facts, *self._login_facts],
-            fix=f"{self._login}, with a token that may read it",
-        )
-
     def _no_revision(self, ref: SourceRef, revision: str) -> NotFoundError:
         return NotFoundError(
             f"{ref.repo} has no revision {printable(revision)} at {self.label}, or no file in it.",
@@ -523,25 +473,7 @@ class ModelScopeSource:
             names = self._ask(f"{self._api(ref)}/revisions", ref, _Revisions).revisions
         except FetcherError:
             return ["branches and tags: the hub does not tell"]
-        return [
-            f"{kind}: {', '.join(printable(each.name) for each in (found or [])[:20]) or 'none'}"
-            for kind, found in (("branches", names.branches), ("tags", names.tags))
-        ]
-
-    def _odd(self, ref: SourceRef, reason: str) -> SourceError:
-        return failures.not_understood(
-            self.label,
-            "answered in a way that is not understood",
-            facts=(f"repository: {ref.repo}", f"reason: {reason}"),
-        )
-
-    def _hostile(self, ref: SourceRef, path: str | None, reason: str) -> IntegrityError:
-        entry = [] if path is None else [f"entry: {printable(path)}"]
-        return IntegrityError(
-            f"{self.label} lists a file of {ref.repo} that cannot be taken.",
-            facts=[*entry, f"reason: {printable(reason)}"],
-            fix="tell the owner of the repository, or leave the model out of models.toml",
-        )
+        return named_refs(*([each.name for each in found or ()] for found in (names.branches, names.tags)))
 
 
 def _raise_if_down(error: FetcherError) -> None:

@@ -17,17 +17,10 @@ from fetcher.errors import FetcherError, IntegrityError, NotFoundError, SourceEr
 from fetcher.net.http import HttpClient
 from fetcher.sources.git_lfs.scratch import sweep
 from fetcher.sources.git_lfs.source import GitLfsSource
-from tests.sources.git_server import GitServer, Repository, git, in_git, needs_git_lfs, serving
+from tests.sources.git_server import GitServer, Repository, git, in_git, needs_git_lfs
 
 LARGE = bytes(range(256)) * 1000
 MakeSource = Callable[[str], GitLfsSource]
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[GitServer]:
-    server = GitServer(root=tmp_path / "repositories", storage=tmp_path / "lfs")
-    with serving(server):
-        yield server
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import os
 import shutil
 import signal
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,13 +25,6 @@ pytestmark = needs_git_lfs
 SECRET = "git-0123-SECRET"
 LARGE = os.urandom(300_000)
 TREE = {"config.json": b'{"a": 1}', "weights/model.bin": LARGE, "vocab.txt": b"word\n" * 2000, "README.md": b"# m\n"}
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[GitServer]:
-    server = GitServer(root=tmp_path / "repositories", storage=tmp_path / "lfs")
-    with serving(server):
-        yield server
 
 
 @pytest.fixture

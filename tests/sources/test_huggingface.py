@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,10 +12,7 @@ from fetcher.core.digest import EMPTY_SHA256, Commit, GitBlob, Sha256
 from fetcher.core.interfaces import RemoteAddress, RemoteFile, Snapshot
 from fetcher.core.manifest import SourceRef
 from fetcher.core.paths import RepoPath
-from fetcher.core.retry import RetrySchedule
 from fetcher.errors import AuthError, FetcherError, IntegrityError, NotFoundError, SourceError
-from fetcher.net.credentials import Token
-from fetcher.net.http import HttpClient
 from fetcher.sources.allowance import MOST_CHARACTERS
 from fetcher.sources.huggingface.source import MOST_AT_ONCE, HuggingFaceSource
 from tests.sources.lookalike import COMMIT, Answer, Lookalike
@@ -32,37 +30,8 @@ Make = Callable[..., HuggingFaceSource]
 
 
 @pytest.fixture
-def hub_like() -> Iterator[Lookalike]:
-    with Lookalike() as hub:
-        yield hub
-
-
-@pytest.fixture
-def slept() -> list[float]:
-    return []
-
-
-@pytest.fixture
-def make(hub_like: Lookalike, slept: list[float]) -> Iterator[Make]:
-    made: list[HuggingFaceSource] = []
-
-    def source(*, endpoint: str = hub_like.url, token: str | None = None) -> HuggingFaceSource:
-        made.append(
-            HuggingFaceSource(
-                endpoint=endpoint,
-                client=HttpClient(idle_timeout_s=5.0),
-                token=Token(secret=token, variable="HF_TOKEN") if token else None,
-                login="run `fetcher login huggingface` or set HF_TOKEN",
-                retry=RetrySchedule(attempts=3),
-                sleep=slept.append,
-                dice=lambda: 0.0,
-            )
-        )
-        return made[-1]
-
-    yield source
-    for each in made:
-        each.close()
+def make(make_hub: Callable[..., HuggingFaceSource]) -> Make:
+    return partial(make_hub, HuggingFaceSource, login="run `fetcher login huggingface` or set HF_TOKEN")
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
 """Every trap of the hub, against a scripted look-alike."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,10 +11,7 @@ from fetcher.core.digest import Commit, Sha256
 from fetcher.core.interfaces import RemoteAddress, RemoteFile, Snapshot
 from fetcher.core.manifest import SourceRef
 from fetcher.core.paths import RepoPath
-from fetcher.core.retry import RetrySchedule
 from fetcher.errors import AuthError, FetcherError, IntegrityError, NotFoundError, SourceError
-from fetcher.net.credentials import Token
-from fetcher.net.http import HttpClient
 from fetcher.serve.hub import Hub
 from fetcher.sources.modelscope import LISTING_CUT, PAGE_SIZE, ModelScopeSource
 from tests.hub.publish import MIB, Publisher
@@ -48,38 +46,8 @@ Make = Callable[..., ModelScopeSource]
 
 
 @pytest.fixture
-def hub_like() -> Iterator[Lookalike]:
-    with Lookalike() as hub:
-        yield hub
-
-
-@pytest.fixture
-def slept() -> list[float]:
-    return []
-
-
-@pytest.fixture
-def make(hub_like: Lookalike, slept: list[float]) -> Iterator[Make]:
-    made: list[ModelScopeSource] = []
-
-    def source(*, endpoint: str = hub_like.url, token: str | None = None, **more: Any) -> ModelScopeSource:
-        made.append(
-            ModelScopeSource(
-                endpoint=endpoint,
-                client=HttpClient(idle_timeout_s=5.0),
-                token=Token(secret=token, variable="HUB_TOKEN") if token else None,
-                login="run `fetcher login hub` or set HUB_TOKEN",
-                retry=RetrySchedule(attempts=3),
-                sleep=slept.append,
-                dice=lambda: 0.0,
-                **more,
-            )
-        )
-        return made[-1]
-
-    yield source
-    for each in made:
-        each.close()
+def make(make_hub: Callable[..., ModelScopeSource]) -> Make:
+    return partial(make_hub, ModelScopeSource)
 
 
 @pytest.fixture

@@ -30,9 +30,9 @@ from fetcher.sources.git_lfs.complaints import explained, scrubbed
 from fetcher.sources.git_lfs.program import Config, Git
 from fetcher.sources.git_lfs.remote import Remote, is_safe_revision
 from fetcher.sources.git_lfs.scratch import Entry, Refs, Scratch
+from fetcher.sources.hub_words import named_refs
 
 _IN_MEMORY = 1 << 20  # bytes; a larger blob is streamed
-_SHOWN_NAMES = 20  # branches and tags in an error
 # What git may use instead of a remote's own protocol, by `url.….insteadOf` of the user.
 _ALLOWED = {"https": ("https", "ssh"), "ssh": ("ssh", "https"), "http": ("http", "https"), "file": ("file",)}
 
@@ -318,12 +318,12 @@ def _patterns(revision: str | None) -> list[str]:
 
 def _names(refs: Refs) -> list[str]:
     """The branches and tags that exist, as facts of an error."""
-    facts = []
-    for kind, prefix in (("branches", "refs/heads/"), ("tags", "refs/tags/")):
-        names = sorted(name.removeprefix(prefix) for name in refs.found if name.startswith(prefix))
-        shown = [printable(name) for name in names if not name.endswith("^{}")][:_SHOWN_NAMES]
-        facts.append(f"{kind}: {', '.join(shown) or 'none'}")
-    return facts
+
+    def below(prefix: str) -> list[str]:
+        names = (name for name in refs.found if name.startswith(prefix) and not name.endswith("^{}"))
+        return sorted(name.removeprefix(prefix) for name in names)
+
+    return named_refs(below("refs/heads/"), below("refs/tags/"))
 
 
 def _config(remote: Remote, token: Token | None, ca_file: str | None) -> Config:

@@ -23,17 +23,17 @@ from urllib.parse import quote, urlsplit
 from pydantic import TypeAdapter, ValidationError
 
 from fetcher.core.digest import Commit
-from fetcher.core.interfaces import Body, RemoteAddress, RemoteFile, Snapshot
+from fetcher.core.interfaces import Body, RemoteAddress, Snapshot
 from fetcher.core.manifest import SourceRef
-from fetcher.core.paths import refuse_twins
 from fetcher.core.retry import RetrySchedule
-from fetcher.errors import AuthError, FetcherError, NotFoundError
+from fetcher.errors import FetcherError, NotFoundError
 from fetcher.net import failures, heads
 from fetcher.net.credentials import Credential, Token
 from fetcher.net.http import HttpClient, Reply
 from fetcher.net.patience import Patience
 from fetcher.net.redact import host_of, printable
 from fetcher.sources.allowance import Allowance
+from fetcher.sources.hub_words import HubWords, named_refs
 from fetcher.sources.huggingface.listing import PAGE, Entry, Refs, Revision, User
 from fetcher.sources.huggingface.refusals import Refusals
 
@@ -73,11 +73,9 @@ class HuggingFaceSource:
         self._endpoint = endpoint
         self._client = client
         self._auth = Credential.bound(endpoint, {"Authorization": f"Bearer {token.secret}"}) if token else None
-        self._login = login
         self._patiently = Patience(retry, sleep=sleep, dice=dice)
-        self._refusals = Refusals(
-            label=self.label, endpoint=endpoint, secret=token.secret if token else "", login=login
-        )
+        self._words = HubWords(label=self.label, login=login, has_token=token is not None)
+        self._refusals = Refusals(words=self._words, endpoint=endpoint, secret=token.secret if token else "")
 
     @property
     def label(self) -> str:
@@ -88,7 +86,8 @@ class HuggingFaceSource:
         """Resolve a revision and list all files at its commit (core.interfaces.Source)."""
         wanted = revision or DEFAULT_REVISION
         commit = Commit(wanted) if _COMMIT.fullmatch(wanted) else self._commit(ref, wanted)
-        return Snapshot(ref=ref, commit=commit, files=self._files(ref, self._entries(ref, commit)))
+        files = (entry for entry in self._entries(ref, commit) if entry.kind != "directory")
+        return Snapshot(ref=ref, commit=commit, files=self._words.files(ref, files))
 
     def open(self, address: RemoteAddress, start: int, stop: int) -> Body:
         """Ask for bytes of a file (core.interfaces.Source)."""
@@ -112,9 +111,7 @@ class HuggingFaceSource:
         """
         reply = self._patiently(lambda: self._client.get(f"{self._endpoint}/api/whoami-v2", auth=self._auth))
         if reply.status in (401, 403):
-            raise AuthError(
-                f"{self.label} refuses the token.", facts=[f"status: {reply.status}"], fix=f"{self._login} again"
-            )
+            raise self._words.nobodys_token(reply.status)
         try:
             return printable(User.model_validate(reply.json() if reply.status == 200 else None).name)
         except ValidationError:
@@ -134,7 +131,7 @@ class HuggingFaceSource:
         except NotFoundError as error:
             raise self._named(error, ref, revision) from None
         if not _COMMIT.fullmatch(answer.sha):
-            raise self._refusals.odd(ref, f"the commit of {revision} is {answer.sha!r}")
+            raise self._words.odd(ref, f"the commit of {revision} is {answer.sha!r}")
         return Commit(answer.sha)
 
     def _named(self, error: NotFoundError, ref: SourceRef, revision: str) -> NotFoundError:
@@ -143,10 +140,7 @@ class HuggingFaceSource:
             refs = self._ask(f"{self._api(ref)}/refs", ref, Refs)
         except FetcherError:
             return error  # the repository is what is missing, or nobody knows
-        facts = [
-            f"{kind}: {', '.join(printable(each.name) for each in found[:20]) or 'none'}"
-            for kind, found in (("branches", refs.branches), ("tags", refs.tags))
-        ]
+        facts = named_refs(*([each.name for each in found] for found in (refs.branches, refs.tags)))
         return self._refusals.no_revision(ref, revision, facts)
 
     # listings
@@ -164,30 +158,14 @@ class HuggingFaceSource:
             try:
                 allowance.spend((query, *(entry.path for entry in page)))  # an empty page is not free
             except ValueError as error:
-                raise self._refusals.odd(ref, str(error)) from None
+                raise self._words.odd(ref, str(error)) from None
             yield from page
             following = heads.next_link(reply.headers.get("link"))
             if following is None:
                 return
             # Of the link only the query counts: a mirror repeats the hub's own address.
             query = urlsplit(following).query
-        raise self._refusals.odd(ref, "its pages lead in a circle")
-
-    def _files(self, ref: SourceRef, entries: Iterator[Entry]) -> tuple[RemoteFile, ...]:
-        files: list[RemoteFile] = []
-        for entry in entries:
-            if entry.kind != "directory":
-                try:
-                    files.append(entry.to_core())
-                except ValueError as error:
-                    raise self._refusals.hostile(ref, entry.path, str(error)) from None
-        try:
-            refuse_twins(file.path for file in files)
-        except ValueError as error:
-            raise self._refusals.hostile(ref, None, str(error)) from None
-        if not files:
-            raise self._refusals.odd(ref, "the listing holds no file")
-        return tuple(sorted(files, key=lambda file: file.path))
+        raise self._words.odd(ref, "its pages lead in a circle")
 
     # asking
 
@@ -217,9 +195,9 @@ class HuggingFaceSource:
             where = error.errors(include_url=False, include_input=False)[0]
             path = _path_at(document, where["loc"])
             if path is not None:
-                raise self._refusals.hostile(ref, path, f"{where['loc'][-1]}: {where['msg']}") from None
+                raise self._words.hostile(ref, path, f"{where['loc'][-1]}: {where['msg']}") from None
             place = ".".join(str(part) for part in where["loc"]) or "answer"
-            raise self._refusals.odd(ref, f"{place}: {where['msg']}") from None
+            raise self._words.odd(ref, f"{place}: {where['msg']}") from None
 
 
 def _path_at(document: object, location: Sequence[int | str]) -> str | None:
