@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,3 +71,10 @@ def test_the_map_names_every_module() -> None:
         and f"{path.name}`" not in table
     ]
     assert missing == []
+
+
+def test_help_loads_neither_the_road_nor_pydantic() -> None:
+    """Who asks what a command does must not wait for what it needs."""
+    code = "import sys, fetcher.cli.app; print(*sorted({'pydantic', 'httpx', 'fetcher.project'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "\n"

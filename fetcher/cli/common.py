@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,8 +18,10 @@ from fetcher.core.interfaces import Events, NoEvents
 from fetcher.core.manifest import Endpoint
 from fetcher.core.secrets import SECRETS
 from fetcher.errors import ConfigError
-from fetcher.project import MANIFEST, Project
 from fetcher.settings import Flags, Settings
+
+if TYPE_CHECKING:
+    from fetcher.project import Project
 
 Directory = Annotated[
     Path | None, typer.Option("--directory", "-C", metavar="DIR", help="Work as if started in DIR.", show_default=False)
@@ -150,8 +152,10 @@ def folder_of(common: Common) -> Path:
     return folder
 
 
-def open_project(common: Common, flags: Flags | None = None, *, events: Events | None = None) -> Project:
+def open_project(common: Common, flags: Flags | None = None, *, events: Events | None = None) -> "Project":
     """The project that the options name; without `events`, notes are said in lines."""
+    from fetcher.project import MANIFEST, Project  # the whole road: no command's help must pay for it
+
     manifest = common.manifest or MANIFEST
     folder = folder_of(common)
     if (folder / manifest).is_dir():

@@ -1,6 +1,6 @@
 """`fetcher lock`."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -8,8 +8,10 @@ from fetcher.cli import render
 from fetcher.cli.common import Common, Json, open_project, with_common
 from fetcher.core import answers
 from fetcher.errors import ConfigError
-from fetcher.project import LockChange, Project
-from fetcher.resolve import KEEP_PINS, Upgrade
+
+if TYPE_CHECKING:
+    from fetcher.project import LockChange, Project
+    from fetcher.resolve import Upgrade
 
 
 def add_to(app: typer.Typer) -> None:
@@ -41,10 +43,12 @@ def lock(
     if check:
         _check(project, json=json)
         return
+    from fetcher.resolve import KEEP_PINS, Upgrade  # brings the sources' rules; `--check` needs none
+
     _resolve(project, Upgrade(names=frozenset(names) if names else None) if upgrade else KEEP_PINS, dry_run, json)
 
 
-def _check(project: Project, *, json: bool) -> None:
+def _check(project: "Project", *, json: bool) -> None:
     found = project.staleness()
     fresh = not found and project.lock_text() is not None
     if json:
@@ -58,7 +62,7 @@ def _check(project: Project, *, json: bool) -> None:
     project.fresh_lock()  # raises with the list and the fix
 
 
-def _resolve(project: Project, upgrade: Upgrade, dry_run: bool, json: bool) -> None:
+def _resolve(project: "Project", upgrade: "Upgrade", dry_run: bool, json: bool) -> None:
     change = project.resolve(upgrade)
     written = False if dry_run else project.save_lock(change)
     if json:
@@ -72,7 +76,7 @@ def _resolve(project: Project, upgrade: Upgrade, dry_run: bool, json: bool) -> N
         render.say(f"Wrote {name}." if written else f"{name} is up to date.")
 
 
-def _document(change: LockChange, *, written: bool) -> dict[str, object]:
+def _document(change: "LockChange", *, written: bool) -> dict[str, object]:
     return {
         "written": written,
         "differs": change.differs,

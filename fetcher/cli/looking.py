@@ -4,21 +4,22 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fetcher.cli import render
 from fetcher.cli.common import Common, Groups, Json, Names, open_project, with_common
 from fetcher.core import answers
-from fetcher.core.change import Usage
-from fetcher.core.choice import Choice
-from fetcher.core.lock import Staleness
-from fetcher.core.plan import State
 from fetcher.core.units import count_text, size_text
 from fetcher.errors import DifferenceError
-from fetcher.project import Project
-from fetcher.survey import Survey
+
+if TYPE_CHECKING:
+    from fetcher.core.change import Usage
+    from fetcher.core.lock import Staleness
+    from fetcher.core.plan import State
+    from fetcher.project import Project
+    from fetcher.survey import Survey
 
 
 def add_to(app: typer.Typer) -> None:
@@ -39,6 +40,8 @@ def status(
     known = project.lock_text()
     survey = None
     if known is not None:
+        from fetcher.core.choice import Choice
+
         survey = project.survey(known.lock, Choice(names=tuple(names or ()), groups=tuple(group or ())))
     if json:
         render.document(_status_document(project, stale, survey))
@@ -64,7 +67,7 @@ def path(
         render.out_path(found)
 
 
-def _tell_status(project: Project, stale: Sequence[Staleness], survey: Survey | None) -> None:
+def _tell_status(project: "Project", stale: Sequence["Staleness"], survey: "Survey | None") -> None:
     if survey is None:
         render.out(f"{project.lock_path.name}: none yet; run `fetcher lock`")
         return
@@ -83,7 +86,7 @@ def _tell_status(project: Project, stale: Sequence[Staleness], survey: Survey | 
         render.say("Run `fetcher sync` to bring the disk to the lock.")
 
 
-def _tell_trash(held: Usage) -> None:
+def _tell_trash(held: "Usage") -> None:
     """What the trash holds: fetcher's own files go by themselves, the user's stay."""
     if held.own or held.changes:
         own = f"{count_text(held.own, 'file')}, {size_text(held.own_size)} of it nowhere else"
@@ -93,7 +96,9 @@ def _tell_trash(held: Usage) -> None:
         render.out(f"trash: {users}, moved aside; in .fetcher/trash/ until you remove them")
 
 
-def _status_line(name: str, survey: Survey) -> str:
+def _status_line(name: str, survey: "Survey") -> str:
+    from fetcher.core.plan import State
+
     states = _states(name, survey)
     total = sum(states.values())
     size = size_text(survey.models[name].size)
@@ -111,12 +116,12 @@ def _status_line(name: str, survey: Survey) -> str:
     return f"{name}: {told} of {count_text(total, 'file')} ({size}); {size_text(to_fetch)} to fetch"
 
 
-def _states(name: str, survey: Survey) -> Counter[State]:
+def _states(name: str, survey: "Survey") -> Counter["State"]:
     looks = survey.scan.local.looks
     return Counter(looks[wanted.spot].state for wanted in survey.wanted if wanted.model == name)
 
 
-def _status_document(project: Project, stale: Sequence[Staleness], survey: Survey | None) -> dict[str, object]:
+def _status_document(project: "Project", stale: Sequence["Staleness"], survey: "Survey | None") -> dict[str, object]:
     document: dict[str, object] = {
         "lock": "missing" if survey is None else "stale" if stale else "fresh",
         "stale": [{"model": s.model, "field": s.field, "wanted": s.wanted, "locked": s.locked} for s in stale],

@@ -10,14 +10,17 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fetcher import __version__
-from fetcher.core.lock import Staleness
-from fetcher.core.lockdiff import ModelChange
-from fetcher.core.plan import Plan
 from fetcher.core.secrets import SECRETS
 from fetcher.core.units import count_text, size_text
 from fetcher.errors import FetcherError
+
+if TYPE_CHECKING:
+    from fetcher.core.lock import Staleness
+    from fetcher.core.lockdiff import ModelChange
+    from fetcher.core.plan import Plan
 
 _LISTED = 20  # lines of one list, before "and N more"
 
@@ -118,19 +121,19 @@ def listed(lines: Iterable[str], *, indent: str = "  ") -> None:
         say(f"{indent}and {len(items) - _LISTED} more")
 
 
-def staleness(found: Iterable[Staleness]) -> None:
+def staleness(found: Iterable["Staleness"]) -> None:
     """The fields in which the lock is stale."""
     listed((str(item) for item in found), indent="")
 
 
-def lock_changes(changes: Iterable[ModelChange]) -> None:
+def lock_changes(changes: Iterable["ModelChange"]) -> None:
     """What a new lock changes, a line a model."""
     for change in changes:
         mark = {"added": "+", "removed": "-", "changed": "~"}[change.kind]
         say(f"{mark} {change.name}  {_change_text(change)}")
 
 
-def plan(found: Plan) -> None:
+def plan(found: "Plan") -> None:
     """What a sync would do, a line a file."""
     fetched = {wanted.sha256 for wanted in found.fetch}
     listed((f"fetch   {w.spot}  {size_text(w.size)}" for w in found.fetch), indent="")
@@ -146,7 +149,7 @@ def plan(found: Plan) -> None:
     )
 
 
-def plan_document(found: Plan) -> dict[str, object]:
+def plan_document(found: "Plan") -> dict[str, object]:
     """The plan as JSON values."""
     return {
         "keep": len(found.keep),
@@ -161,7 +164,7 @@ def plan_document(found: Plan) -> dict[str, object]:
     }
 
 
-def _change_text(change: ModelChange) -> str:
+def _change_text(change: "ModelChange") -> str:
     before, after = change.before, change.after
     if after is None:
         return "is no longer in the manifest"

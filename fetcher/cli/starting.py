@@ -10,7 +10,6 @@ import typer
 from fetcher.cli import render
 from fetcher.cli.common import Common, Json, folder_of, with_common
 from fetcher.errors import ConfigError, InterruptedRun
-from fetcher.project import MANIFEST
 
 
 class Schema(StrEnum):
@@ -33,6 +32,7 @@ def init(
     json: Json = False,
 ) -> None:
     """Write a commented models.toml, and git's lines for the lock and the targets."""
+    from fetcher.project import MANIFEST  # the whole road
     from fetcher.scaffold import write_scaffold  # brings pydantic, for the schema
 
     name = common.manifest or MANIFEST

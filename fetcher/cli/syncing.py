@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,12 +25,14 @@ from fetcher.cli.common import (
     with_common,
 )
 from fetcher.core import answers
-from fetcher.core.plan import Plan
 from fetcher.core.units import count_text, size_text
 from fetcher.errors import DifferenceError
-from fetcher.project import Project
 from fetcher.settings import Flags
-from fetcher.sync import Report
+
+if TYPE_CHECKING:
+    from fetcher.core.plan import Plan
+    from fetcher.project import Project
+    from fetcher.sync import Report
 
 
 def add_to(app: typer.Typer) -> None:
@@ -96,7 +98,7 @@ def sync(
     report.require_complete()
 
 
-def _look_only(project: Project, plan: Plan, *, check: bool, json: bool) -> None:
+def _look_only(project: "Project", plan: "Plan", *, check: bool, json: bool) -> None:
     if json:
         render.document({"up_to_date": plan.is_empty(), "plan": render.plan_document(plan)})
     if plan.is_empty():
@@ -108,7 +110,7 @@ def _look_only(project: Project, plan: Plan, *, check: bool, json: bool) -> None
         raise DifferenceError(f"The disk differs from {project.lock_path.name}.", fix="run `fetcher sync`")
 
 
-def _tell(project: Project, report: Report, seconds: float) -> None:
+def _tell(project: "Project", report: "Report", seconds: float) -> None:
     for spot, kept in report.moved_aside.items():
         render.say(f"moved aside: {spot} -> {kept}")
     _tell_left(report)
@@ -128,11 +130,11 @@ def _tell(project: Project, report: Report, seconds: float) -> None:
     render.say(f"Synced: {', '.join(parts)} in {seconds:.1f} s.")
 
 
-def _tell_left(report: Report) -> None:
+def _tell_left(report: "Report") -> None:
     render.listed((f"left, {reason}: {spot}" for spot, reason in report.left.items()), indent="")
 
 
-def _document(report: Report) -> dict[str, object]:
+def _document(report: "Report") -> dict[str, object]:
     return {
         "up_to_date": not (report.placed or report.moved or report.removed or report.failures),
         "kept": report.kept,

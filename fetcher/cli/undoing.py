@@ -1,13 +1,16 @@
 """`fetcher undo`."""
 
 import time
+from typing import TYPE_CHECKING
 
 import typer
 
 from fetcher.cli import render
 from fetcher.cli.common import Common, Json, open_project, with_common
 from fetcher.core.units import count_text
-from fetcher.undo import Undone
+
+if TYPE_CHECKING:
+    from fetcher.undo import Undone
 
 
 def add_to(app: typer.Typer) -> None:
@@ -28,7 +31,7 @@ def undo(common: Common, json: Json = False) -> None:
     render.say(f"{project.lock_path.name} is as it was; `fetcher sync` brings the disk to it again.")
 
 
-def _tell(undone: list[Undone]) -> None:
+def _tell(undone: list["Undone"]) -> None:
     for item in undone:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(item.began_s))
         restored, taken = count_text(len(item.restored), "file"), count_text(len(item.taken), "file")
@@ -36,7 +39,7 @@ def _tell(undone: list[Undone]) -> None:
         render.listed((f"not put back, the trash has let it go: {spot}" for spot in item.lost), indent="")
 
 
-def _document(undone: list[Undone]) -> dict[str, object]:
+def _document(undone: list["Undone"]) -> dict[str, object]:
     return {
         "undone": len(undone),
         "restored": [spot for item in undone for spot in item.restored],

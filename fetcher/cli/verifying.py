@@ -1,19 +1,19 @@
 """`fetcher verify`."""
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fetcher.cli import interrupt, render
 from fetcher.cli.common import Common, Groups, Json, Names, Progress, Style, open_project, watcher, with_common
-from fetcher.core.choice import Choice
-from fetcher.core.plan import State
-from fetcher.core.proof import Depth
 from fetcher.core.units import count_text, parse_percent, size_text
 from fetcher.errors import ConfigError, DifferenceError, IntegrityError
-from fetcher.survey import Survey
-from fetcher.sync import Report
+
+if TYPE_CHECKING:
+    from fetcher.core.proof import Depth
+    from fetcher.survey import Survey
+    from fetcher.sync import Report
 
 _SHOWN_SPANS = 8  # of one file
 
@@ -41,6 +41,9 @@ def verify(
     json: Json = False,
 ) -> None:
     """Hash every placed file against the lock; exit 4 with the files and byte ranges that differ."""
+    from fetcher.core.choice import Choice
+    from fetcher.core.proof import Depth
+
     project = open_project(common, events=watcher(progress, quiet=common.quiet))
     project.guard = lambda: interrupt.softly(project.stop)
     depth = Depth(by_sha256=sha256, percent=_percent(sample))
@@ -59,13 +62,13 @@ def verify(
         _conclude_repair(survey, report)
 
 
-def _document(survey: Survey, wrong: Mapping[str, str], report: Report | None) -> dict[str, object]:
+def _document(survey: "Survey", wrong: Mapping[str, str], report: "Report | None") -> dict[str, object]:
     ranges = {spot: [[span.start, span.stop] for span in spans] for spot, spans in survey.scan.differs.items()}
     found = {"verified": len(survey.wanted) - len(wrong), "wrong": wrong, "ranges": ranges}
     return found if report is None else {**found, "repaired": [item.spot for item in report.placed]}
 
 
-def _conclude_repair(survey: Survey, report: Report) -> None:
+def _conclude_repair(survey: "Survey", report: "Report") -> None:
     render.listed((f"moved aside: {spot} -> {kept}" for spot, kept in report.moved_aside.items()), indent="")
     render.say(f"Repaired: {count_text(len(report.placed), 'file')}, {size_text(sum(w.size for w in report.placed))}.")
     if report.failures:
@@ -80,20 +83,24 @@ def _percent(sample: str | None) -> float:
         raise ConfigError(f"--sample: {error}.", fix="give it as --sample 5%") from None
 
 
-def _wrong(survey: Survey) -> dict[str, str]:
+def _wrong(survey: "Survey") -> dict[str, str]:
     """Spots that are not as locked, and why."""
+    from fetcher.core.plan import State
+
     looks = survey.scan.local.looks
     return {
         item.spot: _reason(survey, item.spot) for item in survey.wanted if looks[item.spot].state is not State.RIGHT
     }
 
 
-def _reason(survey: Survey, spot: str) -> str:
+def _reason(survey: "Survey", spot: str) -> str:
+    from fetcher.core.plan import State
+
     look = survey.scan.local.looks[spot]
     return look.reason or {State.ABSENT: "missing", State.OURS: "an older version"}.get(look.state, "differs")
 
 
-def _ranges_text(survey: Survey, spot: str) -> str:
+def _ranges_text(survey: "Survey", spot: str) -> str:
     """`; differs in bytes 0-16777215`, first and last byte of each span; nothing where that is not known."""
     spans = survey.scan.differs.get(spot, ())
     shown = [f"{span.start}-{span.stop - 1}" for span in spans[:_SHOWN_SPANS]]
@@ -102,7 +109,7 @@ def _ranges_text(survey: Survey, spot: str) -> str:
     return f"; differs in bytes {', '.join(shown)}" if shown else ""
 
 
-def _conclude(survey: Survey, wrong: dict[str, str], depth: Depth) -> None:
+def _conclude(survey: "Survey", wrong: dict[str, str], depth: "Depth") -> None:
     if not wrong:
         size = size_text(sum(wanted.size for wanted in survey.wanted))
         how = f"a sample of {depth.percent:g} % is as locked" if depth.is_sample else "all as locked"
