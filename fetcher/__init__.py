@@ -1,3 +1,104 @@
-"""Declares, locks and syncs the model files of a repository."""
+"""Declares, locks and syncs the model files of a repository.
+
+The public names are loaded when they are used: importing this costs neither an HTTP stack nor
+pydantic (tests/api/test_names.py), and the command line's front room imports it too.
+"""
 
 __version__ = "0.1.0"
+
+TYPE_CHECKING = False  # a type checker takes it for true; importing `typing` costs more than all else here
+
+if TYPE_CHECKING:
+    from fetcher.api import (
+        dataset_file_download,
+        dataset_snapshot_download,
+        login,
+        logout,
+        model_file_download,
+        path,
+        snapshot_download,
+    )
+    from fetcher.errors import (
+        AuthError,
+        BlockedError,
+        BusyError,
+        ConfigError,
+        DifferenceError,
+        DiskError,
+        FetcherError,
+        IntegrityError,
+        InterruptedRun,
+        NotFoundError,
+        OfflineError,
+        PartialError,
+        PointerError,
+        PolicyError,
+        SourceError,
+        TerminatedRun,
+    )
+    from fetcher.logins import Login
+    from fetcher.project import LockChange, Project, Status
+    from fetcher.settings import Flags, Settings
+    from fetcher.sync import Report
+    from fetcher.watch import Event
+
+__all__ = [
+    "AuthError",
+    "BlockedError",
+    "BusyError",
+    "ConfigError",
+    "DifferenceError",
+    "DiskError",
+    "Event",
+    "FetcherError",
+    "Flags",
+    "IntegrityError",
+    "InterruptedRun",
+    "LockChange",
+    "Login",
+    "NotFoundError",
+    "OfflineError",
+    "PartialError",
+    "PointerError",
+    "PolicyError",
+    "Project",
+    "Report",
+    "Settings",
+    "SourceError",
+    "Status",
+    "TerminatedRun",
+    "__version__",
+    "dataset_file_download",
+    "dataset_snapshot_download",
+    "login",
+    "logout",
+    "model_file_download",
+    "path",
+    "snapshot_download",
+]
+
+_ROOMS = {  # name: the module that has it; every other one is an error
+    "Event": "watch",
+    "Flags": "settings",
+    "LockChange": "project",
+    "Login": "logins",
+    "Project": "project",
+    "Report": "sync",
+    "Settings": "settings",
+    "Status": "project",
+}
+
+if not TYPE_CHECKING:  # or a type checker would take any name for one that exists
+
+    def __getattr__(name):
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        room = _ROOMS.get(name) or ("api" if name.islower() else "errors")
+        value = getattr(import_module(f"{__name__}.{room}"), name)
+        globals()[name] = value
+        return value
+
+    def __dir__():
+        return sorted({*globals(), *__all__})

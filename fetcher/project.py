@@ -1,15 +1,16 @@
 """A folder with models.toml: loads, saves, wires sources; the door for programs.
 
-Promises (tests/test_project.py):
+Promises (tests/test_project.py, tests/api/test_project.py):
   * models.lock is written through a temporary file, and only if its bytes differ;
-  * nothing here asks the network unless a model must be resolved or bytes are missing.
+  * nothing here asks the network unless a model must be resolved or bytes are missing;
+  * each of `lock`, `sync`, `plan`, `status` and `path` reads models.toml as it is then.
 """
 
 import hashlib
 import os
 import threading
-from collections.abc import Iterable
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -32,7 +33,7 @@ from fetcher.disk.staging import Staging
 from fetcher.disk.store import Store
 from fetcher.disk.tidy import usage
 from fetcher.disk.trash import Trash
-from fetcher.errors import ConfigError, DifferenceError
+from fetcher.errors import ConfigError, DifferenceError, InterruptedRun
 from fetcher.formats.conflict import Merged, has_markers, merge_conflict
 from fetcher.formats.lock_toml import LockText, read_lock, write_lock
 from fetcher.formats.manifest_toml import read_layout, read_manifest
@@ -45,6 +46,7 @@ from fetcher.survey import Survey, Surveyor
 from fetcher.sync import Report, Workplace
 from fetcher.transfer import StoreHasher
 from fetcher.undo import Undoer, Undone
+from fetcher.watch import Event, Listener
 
 MANIFEST = "models.toml"
 
@@ -60,6 +62,30 @@ class LockChange:
     merged: tuple[Verdict, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """How the lock and the disk stand.
+
+    Attributes:
+        is_locked: Whether there is a lock.
+        stale: Every field in which the lock differs from what the manifest asks for.
+        survey: The look at the disk; None without a lock.
+    """
+
+    is_locked: bool
+    stale: tuple[Staleness, ...]
+    survey: Survey | None
+
+    @property
+    def plan(self) -> Plan:
+        """What a sync with this lock would do; empty without one."""
+        return self.survey.plan if self.survey else Plan()
+
+    def is_synced(self) -> bool:
+        """Whether the lock is what the manifest asks for, and the disk what the lock says."""
+        return self.is_locked and not self.stale and self.plan.is_empty()
+
+
 @dataclass(kw_only=True)
 class Project:
     """One models.toml with its lock, its targets and its state.
@@ -68,8 +94,9 @@ class Project:
         root: The folder of the manifest; targets are relative to it.
         manifest_path: Usually `root / "models.toml"`.
         events: Watches what happens.
-        stop: Set it to end a transfer with its state saved.
+        stop: Set it, from any thread, to end a run with its state saved; the run clears it.
         guard: Entered around the part of a sync that `stop` ends.
+        listener: Says what the function that watches has raised.
     """
 
     root: Path
@@ -78,23 +105,33 @@ class Project:
     events: Events = field(default_factory=NoEvents)
     stop: threading.Event = field(default_factory=threading.Event)
     guard: Guard = nullcontext
+    listener: Listener | None = None
     _digests: dict[Path, str] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def find(
         cls,
-        start: Path | None = None,
+        start: str | os.PathLike[str] | None = None,
         *,
         manifest: str = MANIFEST,
         settings: Settings | None = None,
         events: Events | None = None,
+        on_event: Callable[[Event], object] | None = None,
     ) -> "Project":
         """The project of a folder or of the nearest folder above it that has a manifest.
+
+        Args:
+            start: A folder, or a file in it, such as `__file__`; None is the current folder.
+            manifest: Name of the manifest.
+            settings: None is what the environment says.
+            events: Watches what happens, by a method for each kind of event.
+            on_event: The same by one function, called by one thread at a time; what it raises
+                ends the run with its state saved, and is raised by the method that was called.
 
         Raises:
             ConfigError: There is none.
         """
-        begin = (start or Path.cwd()).absolute()
+        begin = Path(start or Path.cwd()).absolute()
         if manifest.endswith(".lock"):
             raise ConfigError(
                 f"{manifest} is a lock, not a manifest.",
@@ -102,11 +139,14 @@ class Project:
             )
         for folder in (begin, *begin.parents):
             if os.path.isfile(folder / manifest):
+                listener = Listener(on_event) if on_event else None
                 return cls(
                     root=folder,
                     manifest_path=folder / manifest,
                     settings=settings or Settings.of(os.environ),
-                    events=events or NoEvents(),
+                    events=listener or events or NoEvents(),
+                    stop=listener.stop if listener else threading.Event(),
+                    listener=listener,
                 )
         raise ConfigError(
             f"There is no {manifest} in {begin} or in a folder above it.",
@@ -125,7 +165,7 @@ class Project:
 
     @cached_property
     def manifest(self) -> Manifest:
-        """models.toml, read once.
+        """models.toml, read once until a method of the road is called.
 
         Raises:
             ConfigError: With file, line, key and fix.
@@ -204,6 +244,24 @@ class Project:
             )
         return known.lock
 
+    def lock(self, upgrade: bool | Iterable[str] = False) -> LockChange:  # noqa: FBT001, FBT002  as pip and uv name it
+        """Pin every file of every model into models.lock, and write it if its bytes differ; `fetcher lock`.
+
+        Args:
+            upgrade: Move the pins of all models, or of the models named, to what the sources have now.
+
+        Raises:
+            ConfigError: models.toml or models.lock cannot be used, or a name is no model.
+            NotFoundError: A repository, a revision or a file does not exist.
+            FetcherError: A source does not answer, wants a token or lies.
+        """
+        self._reread()
+        names = None if upgrade is True else frozenset(_words(upgrade or ()))
+        with self._listening():
+            change = self.resolve(Upgrade(names=names) if upgrade else KEEP_PINS)
+        self.save_lock(change)
+        return change
+
     def resolve(self, upgrade: Upgrade = KEEP_PINS) -> LockChange:
         """Ask the sources what the manifest means now; merges a lock with conflict markers.  Writes nothing."""
         merged = self._merged()
@@ -262,14 +320,29 @@ class Project:
             FetcherError: As `Road.sync` says.
         """
         wishes = Wishes(
-            choice=Choice(names=tuple(names), groups=tuple(groups)),
+            choice=Choice(names=_words(names), groups=_words(groups)),
             force=force,
             prune=prune,
             offline=offline,
             keep_going=keep_going,
         )
+        self._reread()
         lock = self._lock(frozen=frozen)
-        return replace(self._road(), pair=self._pair(lock)).sync(lock, wishes)
+        with self._listening():
+            return replace(self._road(), pair=self._pair(lock)).sync(lock, wishes)
+
+    def status(self, names: Iterable[str] = (), *, groups: Iterable[str] = ()) -> Status:
+        """How the lock and the disk stand; `fetcher status`.  Asks no network, changes nothing.
+
+        Raises:
+            ConfigError: models.toml or models.lock cannot be used, or a name is no model.
+        """
+        self._reread()
+        stale = tuple(self.staleness())
+        known = self.lock_text()
+        choice = Choice(names=_words(names), groups=_words(groups))
+        survey = self.survey(known.lock, choice) if known else None
+        return Status(is_locked=known is not None, stale=stale, survey=survey)
 
     def plan(
         self,
@@ -281,7 +354,8 @@ class Project:
         prune: bool = True,
     ) -> Plan:
         """What `sync` would do with the same arguments.  Changes nothing."""
-        wishes = Wishes(choice=Choice(names=tuple(names), groups=tuple(groups)), force=force, prune=prune)
+        self._reread()
+        wishes = Wishes(choice=Choice(names=_words(names), groups=_words(groups)), force=force, prune=prune)
         return self._road().look(self._lock(frozen=frozen), wishes).plan
 
     def undo(self) -> list[Undone]:
@@ -308,7 +382,8 @@ class Project:
         Raises:
             InterruptedRun: `stop` was set.
         """
-        return self._road().verify(lock, choice, depth)
+        with self._listening():
+            return self._road().verify(lock, choice, depth)
 
     def repair(self, lock: Lock, choice: Choice = EVERYTHING, depth: Depth = FULL) -> tuple[Survey, Report]:
         """Verify, and mend what is missing or damaged; of a damaged file only the damaged chunks are fetched.
@@ -318,15 +393,17 @@ class Project:
         Raises:
             FetcherError: As `Road.sync` says.
         """
-        return self._road().repair(lock, choice, depth)
+        with self._listening():
+            return self._road().repair(lock, choice, depth)
 
     def path(self, name: str, file: str | None = None) -> Path:
-        """Where a model's files are, or one of them.
+        """Where a model's files are, or one of them; `fetcher path`.  Looks only whether they are there.
 
         Raises:
             ConfigError: The lock has no such model or no such file.
-            DifferenceError: The model is not locked yet, or not all of it is there.
+            DifferenceError: The model is not locked yet, or what was asked for is not there.
         """
+        self._reread()
         lock = self.frozen_lock()
         model = lock.models.get(name)  # type: ignore[call-overload]
         if model is None and name in self.layout.targets:
@@ -349,7 +426,24 @@ class Project:
             raise ConfigError(
                 f"{self.lock_path.name} has no file {file} in {name}.", fix=f"run `fetcher path {name}` for the folder"
             )
+        if not os.path.lexists(folder / file):
+            raise DifferenceError(f"{folder / file} is not there yet.", fix=f"run `fetcher sync {name}`")
         return folder / file
+
+    def _reread(self) -> None:
+        """Forget what models.toml said; a notebook's project lives longer than that."""
+        for name in ("manifest", "layout"):
+            self.__dict__.pop(name, None)
+
+    @contextmanager
+    def _listening(self) -> Iterator[None]:
+        """Around a run that `stop` may end: the next one begins without it."""
+        try:
+            with self.listener.heard() if self.listener else nullcontext():
+                yield
+        except InterruptedRun:
+            self.stop.clear()
+            raise
 
     def _text_of(self, path: Path) -> str:
         """A file's text, as `read_text` gives it; its digest is kept."""
@@ -434,6 +528,11 @@ class Project:
             stop=self.stop,
             guard=self.guard,
         )
+
+
+def _words(names: Iterable[str]) -> tuple[str, ...]:
+    """Several names; one alone need not stand in a list."""
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def _bytes_of(path: Path) -> bytes:

@@ -1,6 +1,5 @@
 """`fetcher status` and `path`: commands that only look."""
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,7 +11,6 @@ from fetcher.cli import render
 from fetcher.cli.common import Common, Groups, Json, Names, open_project, with_common
 from fetcher.core import answers
 from fetcher.core.units import count_text, size_text
-from fetcher.errors import DifferenceError
 
 if TYPE_CHECKING:
     from fetcher.core.change import Usage
@@ -36,17 +34,11 @@ def status(
 ) -> None:
     """Say how the disk and the lock stand.  Asks no network, changes nothing, exits 0."""
     project = open_project(common)
-    stale = project.staleness()
-    known = project.lock_text()
-    survey = None
-    if known is not None:
-        from fetcher.core.choice import Choice
-
-        survey = project.survey(known.lock, Choice(names=tuple(names or ()), groups=tuple(group or ())))
+    found = project.status(names or (), groups=group or ())
     if json:
-        render.document(_status_document(project, stale, survey))
+        render.document(_status_document(project, found.stale, found.survey))
     else:
-        _tell_status(project, stale, survey)
+        _tell_status(project, found.stale, found.survey)
         _tell_trash(project.trash_usage())
 
 
@@ -59,8 +51,6 @@ def path(
     """Print where a model's files are, for scripts.  Exits 1 if they are not there yet."""
     project = open_project(common)
     found = project.path(name, file)
-    if not os.path.lexists(found):
-        raise DifferenceError(f"{found} is not there yet.", fix=f"run `fetcher sync {name}`")
     if json:
         render.document({"path": str(found)})
     else:

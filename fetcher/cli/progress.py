@@ -12,6 +12,7 @@ from fetcher.cli import render
 from fetcher.cli.common import Notes, Style
 from fetcher.core.interfaces import Events, FetchRequest, NoEvents
 from fetcher.core.units import count_text, size_text
+from fetcher.watch import Event, Flat
 
 _EVERY_S = 5.0  # between two lines where there is no terminal
 _JSON_EVERY_S = 0.5  # between two events of progress
@@ -30,74 +31,15 @@ def events_of(style: Style) -> Events:
     return Lines()
 
 
-class JsonLines(NoEvents):
+class JsonLines(Flat):
     """One JSON object a line; the README lists the events."""
 
     def __init__(self) -> None:
-        self._mutex = threading.Lock()
-        self._size = self._have = 0
-        self._said = 0.0
+        super().__init__(every_s=_JSON_EVERY_S)
 
-    def transfer_started(self, *, files: int, size: int, have: int) -> None:
-        """`transfer-started`."""
-        self._size, self._have = size, have
-        self._tell("transfer-started", files=files, size=size, have=have)
-
-    def file_started(self, request: FetchRequest, *, have: int) -> None:
-        """`file-started`."""
-        self._tell("file-started", file=request.label, sha256=request.sha256, size=request.size, have=have)
-
-    def bytes_received(self, request: FetchRequest, count: int) -> None:
-        """`progress`, twice a second at most."""
-        if (have := self._advanced(count)) is not None:
-            self._tell("progress", have=have, size=self._size)
-
-    def retrying(self, request: FetchRequest, *, reason: str, delay_s: float) -> None:
-        """`retrying`."""
-        self._tell("retrying", file=request.label, reason=reason, delay_s=round(delay_s, 3))
-
-    def file_done(self, request: FetchRequest) -> None:
-        """`file-done`."""
-        self._tell("file-done", file=request.label, sha256=request.sha256, size=request.size)
-
-    def file_failed(self, request: FetchRequest, error: Exception) -> None:
-        """`file-failed`."""
-        self._tell("file-failed", file=request.label, error=str(error).partition("\n")[0])
-
-    def transfer_done(self) -> None:
-        """`transfer-done`."""
-        self._tell("transfer-done", have=self._have, size=self._size)
-
-    def hashing_started(self, *, files: int, size: int) -> None:
-        """`hashing-started`."""
-        self._size, self._have = size, 0
-        self._tell("hashing-started", files=files, size=size)
-
-    def bytes_hashed(self, count: int) -> None:
-        """`hashing`, twice a second at most."""
-        if (have := self._advanced(count)) is not None:
-            self._tell("hashing", have=have, size=self._size)
-
-    def hashing_done(self) -> None:
-        """`hashing-done`."""
-        self._tell("hashing-done", have=self._have, size=self._size)
-
-    def note(self, text: str) -> None:
-        """`note`."""
-        self._tell("note", text=text)
-
-    def _advanced(self, count: int) -> int | None:
-        """Bytes so far, if it is time to say so."""
-        with self._mutex:
-            self._have += count
-            now = time.monotonic()
-            if now - self._said < _JSON_EVERY_S:
-                return None
-            self._said = now
-            return self._have
-
-    def _tell(self, event: str, **facts: object) -> None:
-        render.event(json.dumps({"event": event, **facts}, ensure_ascii=False))
+    def tell(self, event: Event) -> None:
+        """Print it."""
+        render.event(json.dumps(event.facts(), ensure_ascii=False))
 
 
 class Lines(Notes):
