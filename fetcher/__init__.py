@@ -18,6 +18,10 @@ if TYPE_CHECKING:
         path,
         snapshot_download,
     )
+    from fetcher.core.lock import Lock, LockedFile, LockedModel, Staleness
+    from fetcher.core.lockdiff import ModelChange
+    from fetcher.core.moves import Wanted
+    from fetcher.core.plan import Plan
     from fetcher.errors import (
         AuthError,
         BlockedError,
@@ -40,6 +44,7 @@ if TYPE_CHECKING:
     from fetcher.project import LockChange, Project, Status
     from fetcher.settings import Flags, Settings
     from fetcher.sync import Report
+    from fetcher.undo import Undone
     from fetcher.watch import Event
 
 __all__ = [
@@ -54,19 +59,27 @@ __all__ = [
     "Flags",
     "IntegrityError",
     "InterruptedRun",
+    "Lock",
     "LockChange",
+    "LockedFile",
+    "LockedModel",
     "Login",
+    "ModelChange",
     "NotFoundError",
     "OfflineError",
     "PartialError",
+    "Plan",
     "PointerError",
     "PolicyError",
     "Project",
     "Report",
     "Settings",
     "SourceError",
+    "Staleness",
     "Status",
     "TerminatedRun",
+    "Undone",
+    "Wanted",
     "__version__",
     "dataset_file_download",
     "dataset_snapshot_download",
@@ -80,12 +93,20 @@ __all__ = [
 _ROOMS = {  # name: the module that has it; every other one is an error
     "Event": "watch",
     "Flags": "settings",
+    "Lock": "core.lock",
     "LockChange": "project",
+    "LockedFile": "core.lock",
+    "LockedModel": "core.lock",
     "Login": "logins",
+    "ModelChange": "core.lockdiff",
+    "Plan": "core.plan",
     "Project": "project",
     "Report": "sync",
     "Settings": "settings",
+    "Staleness": "core.lock",
     "Status": "project",
+    "Undone": "undo",
+    "Wanted": "core.moves",
 }
 
 if not TYPE_CHECKING:  # or a type checker would take any name for one that exists

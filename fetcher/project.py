@@ -53,7 +53,15 @@ MANIFEST = "models.toml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockChange:
-    """What `lock` would write, how it differs from what is there, and how a conflict in that was settled."""
+    """What `lock` would write, how it differs from what is there, and how a conflict in that was settled.
+
+    Attributes:
+        lock: What is pinned.
+        text: The whole file.
+        changes: The models that differ.
+        differs: Whether the file's bytes do.
+        merged: Of a lock with conflict markers: whose section stays for each model.
+    """
 
     lock: Lock
     text: str
@@ -317,7 +325,14 @@ class Project:
 
         Raises:
             DifferenceError: There is no lock, or it is stale.
-            FetcherError: As `Road.sync` says.
+            ConfigError: models.toml or models.lock cannot be used, or a name is no model.
+            BlockedError: Something is in the way that is not fetcher's.
+            OfflineError: `offline`, and something is missing that the network has.
+            IntegrityError: Bytes are not what the lock says.
+            SourceError, AuthError, NotFoundError: No source gives the bytes.
+            BusyError: Another fetcher is at work for longer than the wait.
+            DiskError: Not enough room, or the disk refuses.
+            InterruptedRun: `stop` was set; what was received is kept.
         """
         wishes = Wishes(
             choice=Choice(names=_words(names), groups=_words(groups)),
@@ -362,7 +377,8 @@ class Project:
         """Put the last sync back, and those before it that did not end; empty where there is none.
 
         Raises:
-            FetcherError: As `Road.undo` says.
+            BlockedError: Files were changed since.
+            BusyError: Another fetcher is at work on the project.
         """
         index = Index(self.state / self._index)
         return self._road().undo(Undoer(root=self.root, index=index, staging=self._staging()))

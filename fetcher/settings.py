@@ -23,7 +23,15 @@ _Value = TypeVar("_Value")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flags:
-    """What the command line says; None where it says nothing."""
+    """What the command line says; None where it says nothing.
+
+    Attributes:
+        jobs: Files fetched at a time.
+        connections: Most connections to one host.
+        wait_s: Seconds to wait for another fetcher.
+        limit_rate: Bytes per second over all connections, such as `20M`.
+        adopt: Folders whose files may be taken instead of fetched.
+    """
 
     jobs: int | None = None
     connections: int | None = None

@@ -49,6 +49,10 @@ class Report:
     """What a sync did.
 
     Attributes:
+        kept: How many files were right already.
+        placed: What has appeared or was replaced.
+        fetched: What the sources have sent; the rest of `placed` was on this machine.
+        removed: Spots of fetcher's own files that nothing wanted any more.
         moved: fetcher's own files that changed their spot: from where to where.
         moved_aside: Spot to where its file is now.
         left: Spots that are no longer wanted and stay, and why.

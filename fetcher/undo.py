@@ -34,6 +34,8 @@ class Undone:
     """What an undo did, by spots.
 
     Attributes:
+        restored: What was put back.
+        taken: What was taken away.
         began_s: When the sync that was put back began, in seconds since the epoch.
         lost: What was there before and is nowhere any more, because the trash let it go.
     """

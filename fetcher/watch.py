@@ -46,7 +46,10 @@ class Event:
         file: Which file, as `NAME/path`.
         size: Bytes in all.
         have: Bytes of it that are here.
+        reason: Why a try failed.
         delay_s: Seconds until the next try.
+        error: Why a file was given up.
+        text: What a person may want to know.
     """
 
     event: EventKind
