@@ -12,24 +12,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
-from pydantic_core import PydanticCustomError
 
 from fetcher.core.digest import Sha256
 from fetcher.core.manifest import FOLDER, SourceRef
 from fetcher.core.paths import RepoPath, refuse_twins
 from fetcher.core.web import SecretInAddress, WebFile, address_of, checked, file_name, is_folder, is_private_way, joined
+from fetcher.formats.manifest_values import secret_in_address
 from fetcher.formats.problems import refusal
 
 _DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{64})\Z", re.IGNORECASE)
-
-
-def secret_in_address() -> PydanticCustomError:
-    """The refusal of an address that carries a right of its own."""
-    return refusal(
-        "carries a token or a signature",
-        expected="an address that stays valid and that everybody who reads this file may see",
-        fix="remove the user and the query; for private files use a hub, a git remote or a folder",
-    )
 
 
 def _digest(text: str) -> str:
@@ -89,7 +80,7 @@ def require_fitting(ref: SourceRef, files: Files | None, sha256: str | None, wis
         wishes: The model's own `revision`, `include` and `exclude`.
 
     Raises:
-        PydanticCustomError: Says which key.
+        Refused: Says which key.
     """
     if not ref.is_url and isinstance(files, Mapping):
         raise refusal(
@@ -139,7 +130,7 @@ def web_files(ref: SourceRef, files: Files | None, sha256: str | None) -> tuple[
     """The files of a URL, sorted by path; to be called after `require_fitting`.
 
     Raises:
-        PydanticCustomError: A name or an address cannot be used.
+        Refused: A name or an address cannot be used.
     """
     found = tuple(sorted(_web_files(str(ref), files, sha256), key=lambda file: file.path))
     try:
@@ -163,7 +154,7 @@ def require_one_address(models: Mapping[str, tuple[SourceRef, Sequence[WebFile]]
     """Refuse two models of one source in which a name has two addresses: a lock knows name and source only.
 
     Raises:
-        PydanticCustomError: Says which model and name.
+        Refused: Says which model and name.
     """
     known: dict[tuple[SourceRef, RepoPath], tuple[str, str]] = {}
     for name, (ref, files) in models.items():

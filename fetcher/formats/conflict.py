@@ -17,7 +17,8 @@ from fetcher.core.lock import Lock, LockedModel
 from fetcher.core.lockmerge import Verdict, merge_sides
 from fetcher.core.manifest import Manifest
 from fetcher.errors import ConfigError, FetcherError
-from fetcher.formats.lock_toml import HEADER, LockText, read_lock, refuse_other_version, split_lock
+from fetcher.formats.lock_lines import HEADER
+from fetcher.formats.lock_toml import LockText, read_lock, refuse_other_version, split_lock
 
 _MARKER = re.compile(r"(<{7}|\|{7}|={7}|>{7})(?: |$)")  # longer ones are of a merge within a merge (git-merge-file)
 _BEGIN = re.compile(r"^<{7}(?: |$)", re.MULTILINE)

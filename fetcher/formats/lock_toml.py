@@ -17,23 +17,20 @@ Promises (tests/formats/test_lock_toml.py; of merges, tests/formats/test_lock_me
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fetcher.core.digest import Commit, Sha256
 from fetcher.core.lock import Lock, LockedFile, LockedModel, PinnedSource, seal_of
 from fetcher.core.manifest import Requested, SourceRef
 from fetcher.core.paths import ModelName, RepoPath, refuse_twins
 from fetcher.errors import ConfigError, FetcherError, IntegrityError
-from fetcher.formats.problems import Problem, error_of, newer_version, problems_of
+from fetcher.formats.lock_lines import END, HEADER, VERSION, ModelKeys, RequestedKeys, read_lines
+from fetcher.formats.problems import newer_version
 from fetcher.formats.toml_text import header_path, line_of, outline, parse_toml, show_path
 
-VERSION = 1
-HEADER = "# Written by `fetcher lock`. Commit this file; do not edit it.\nversion = 1"
-END = "# End of the lock."
 MAX_SIZE = 2**63 - 1  # bytes; what a file offset can be (POSIX off_t)
 
 _Given = TypeVar("_Given")
@@ -44,73 +41,6 @@ _ROW_BUT_SIZE = re.compile(r"sha256:[0-9a-f]{64} [^ ]+\Z")
 _PLAIN = re.compile(r"[^\x00-\x1f\x7f\"\\]*\Z")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
 _HEADER_LINE = re.compile(r"^[ \t]*\[[^\n]*", re.MULTILINE)
-_SCHEMA_SOURCE = r"^(?:file:[^\u0000-\u001f\u007f]+|[A-Za-z0-9][A-Za-z0-9._+-]*:[^\u0000-\u0020\u007f]+)$"
-_SCHEMA_COMMIT = r"^(?:[0-9a-f]{40}|[0-9a-f]{64})$"
-_SCHEMA_DIGEST = r"^sha256:[0-9a-f]{64}$"
-_SCHEMA_ROW = r"^sha256:[0-9a-f]{64} (?:0|[1-9][0-9]{0,18})$"
-
-
-class _Table(BaseModel):
-    """A newer fetcher may have written more keys; they are kept, not refused."""
-
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
-
-
-class RequestedTable(_Table):
-    """The manifest's wishes for this model, defaults applied; keys that do not apply are left out."""
-
-    revision: str | None = Field(default=None, description="Branch, tag or commit that was asked for.")
-    include: list[str] = Field(default=[], description="Patterns of the files to take, sorted.")
-    exclude: list[str] = Field(default=[], description="Patterns of the files to leave, sorted.")
-    files: list[str] = Field(default=[], description="Exact names that must exist, sorted.")
-    addresses: str | None = Field(
-        default=None,
-        description="sha256 over the sorted lines `<path> <url>\\n` of the addresses that `files` gives to its names.",
-        json_schema_extra={"pattern": _SCHEMA_DIGEST},
-    )
-
-    def to_core(self) -> Requested:
-        """As a core value.
-
-        Raises:
-            ValueError: `addresses` is no digest.
-        """
-        return Requested(
-            revision=self.revision,
-            include=tuple(self.include),
-            exclude=tuple(self.exclude),
-            files=tuple(self.files),
-            addresses=None if self.addresses is None else Sha256.parse(self.addresses),
-        )
-
-
-class LockedModelTable(_Table):
-    """One model, pinned."""
-
-    source: str = Field(description="Where the model comes from.", json_schema_extra={"pattern": _SCHEMA_SOURCE})
-    commit: str = Field(description="The commit of the source.", json_schema_extra={"pattern": _SCHEMA_COMMIT})
-    tree: str = Field(
-        description="sha256 over the sorted lines `<sha256> <size> <path>\\n` of the files.",
-        json_schema_extra={"pattern": _SCHEMA_DIGEST},
-    )
-    seal: str | None = Field(
-        default=None,
-        description="sha256 over all that this section pins; differs when it was merged or edited by hand.",
-        json_schema_extra={"pattern": _SCHEMA_DIGEST},
-    )
-    fallback: list[str] = Field(default=[], description="Other homes of the same bytes, each `SOURCE@COMMIT`.")
-    requested: RequestedTable = Field(description="What the manifest asked for when this was locked.")
-    files: dict[str, Annotated[str, Field(json_schema_extra={"pattern": _SCHEMA_ROW})]] = Field(
-        description="One line a file: path, sha256, size in bytes.",
-        json_schema_extra={"propertyNames": {"minLength": 1}},
-    )
-
-
-class LockFile(_Table):
-    """models.lock: exactly which bytes the models are. Written by `fetcher lock`; do not edit."""
-
-    version: int = Field(description="Version of this file's format.", json_schema_extra={"const": VERSION})
-    models: dict[str, LockedModelTable] = Field(default={}, description="One table a model, [models.NAME].")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +70,21 @@ def read_lock(text: str, *, file: str) -> LockText:
         IntegrityError: A path that is unsafe, twins, a size that cannot be.
     """
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    found = read_lines(text)
+    if found is None:
+        found = _read_any(text, file=file)
+    models = {}
+    for name in sorted(found):
+        model = _model(name, found[name], text, file=file)
+        models[model.name] = model
+    head, sections, foreign = split_lock(text)
+    return LockText(lock=Lock(models=models), head=head, sections=sections, foreign=foreign)
+
+
+def _read_any(text: str, *, file: str) -> dict[str, ModelKeys]:
+    """The models of a lock that somebody has edited, or another version written."""
+    from fetcher.formats.lock_tables import read_tables  # pydantic: the usual lock is read without it
+
     data = parse_toml(
         text,
         file=file,
@@ -147,17 +92,7 @@ def read_lock(text: str, *, file: str) -> LockText:
         twice_fix="take one of the two sections away, then run `fetcher lock`",
     )
     refuse_other_version(data, text, file=file)
-    try:
-        tables = LockFile.model_validate(data).models
-    except ValidationError as error:
-        problems = [_relock(problem, file=file) for problem in problems_of(error, LockFile)]
-        raise error_of(problems, text, file=file) from None
-    models = {}
-    for name in sorted(tables):
-        model = _model(name, tables[name], text, file=file)
-        models[model.name] = model
-    head, sections, foreign = split_lock(text)
-    return LockText(lock=Lock(models=models), head=head, sections=sections, foreign=foreign)
+    return read_tables(data, text, file=file)
 
 
 def refuse_other_version(data: dict[str, Any], text: str, *, file: str) -> None:
@@ -174,11 +109,22 @@ def refuse_other_version(data: dict[str, Any], text: str, *, file: str) -> None:
     )
 
 
-def _relock(problem: Problem, *, file: str) -> Problem:
-    return replace(problem, fix=f"restore {file} from git, or remove the section and run `fetcher lock`")
+def _requested_of(keys: RequestedKeys) -> Requested:
+    """As a core value.
+
+    Raises:
+        ValueError: `addresses` is no digest.
+    """
+    return Requested(
+        revision=keys.revision,
+        include=keys.include,
+        exclude=keys.exclude,
+        files=keys.files,
+        addresses=None if keys.addresses is None else Sha256.parse(keys.addresses),
+    )
 
 
-def _model(name: str, table: LockedModelTable, text: str, *, file: str) -> LockedModel:
+def _model(name: str, keys: ModelKeys, text: str, *, file: str) -> LockedModel:
     here = _Place(text=text, file=file, section=("models", name))
     try:
         safe_name = ModelName(name)
@@ -186,13 +132,13 @@ def _model(name: str, table: LockedModelTable, text: str, *, file: str) -> Locke
         raise here.integrity((), error) from None
     return LockedModel(
         name=safe_name,
-        source=here.parsed(SourceRef.parse, table.source, "source"),
-        commit=here.parsed(Commit, table.commit, "commit"),
-        tree=here.parsed(Sha256.parse, table.tree, "tree"),
-        seal=None if table.seal is None else here.parsed(Sha256.parse, table.seal, "seal"),
-        fallback=tuple(here.parsed(PinnedSource.parse, pin, "fallback") for pin in table.fallback),
-        requested=here.parsed(RequestedTable.to_core, table.requested, "requested"),
-        files=_files(table.files, here),
+        source=here.parsed(SourceRef.parse, keys.source, "source"),
+        commit=here.parsed(Commit, keys.commit, "commit"),
+        tree=here.parsed(Sha256.parse, keys.tree, "tree"),
+        seal=None if keys.seal is None else here.parsed(Sha256.parse, keys.seal, "seal"),
+        fallback=tuple(here.parsed(PinnedSource.parse, pin, "fallback") for pin in keys.fallback),
+        requested=here.parsed(_requested_of, keys.requested, "requested"),
+        files=_files(keys.files, here),
     )
 
 

@@ -1,261 +1,34 @@
-"""The values of single keys of models.toml: each is as it must be, or refused with the fix.
+"""The values of single keys of models.toml, as pydantic and the JSON Schema take them.
 
-Not in here: the tables and what keys mean together (manifest_toml.py), addresses (addresses.py).
-
-Promise (tests/formats/test_bad_manifests.py compares each whole message):
-  * a secret in the wrong place is refused and its text is not repeated.
+Not in here: what is checked (manifest_values.py), the tables and what keys mean together
+(manifest_tables.py), addresses (addresses.py).
 """
 
-import re
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationInfo
-from pydantic_core import PydanticCustomError
 
-from fetcher.core.hints import closest
-from fetcher.core.manifest import BUILT_IN_SCHEMES, SHORT_FORMS, SourceRef
-from fetcher.core.paths import ModelName, RepoPath
-from fetcher.core.web import SecretInAddress
-from fetcher.formats.addresses import secret_in_address
-from fetcher.formats.mistakes import meant_source
-from fetcher.formats.problems import refusal
+from fetcher.formats import manifest_values
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_SPACE_OR_CONTROL = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]")
-_DRIVE = re.compile(r"[A-Za-z]:")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_TOKEN = re.compile(r"ms-|hf_[A-Za-z0-9]{16,}\Z|[0-9a-fA-F-]{32,}\Z")
-_SOURCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
-_OWN_FOLDERS = (".git", ".fetcher")
 SCHEMA_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 SCHEMA_NO_CONTROL = r"^[^\u0000-\u001f\u007f\\]+$"
 
 
-def _model_key(text: str) -> str:
-    try:
-        return ModelName(text)
-    except ValueError:
-        raise refusal(
-            "is not a safe name",
-            expected="letters, digits, `.`, `_` and `-`, beginning with a letter or digit; no name reserved on Windows",
-            fix="rename the model",
-        ) from None
-
-
-def _pattern(text: str) -> str:
-    if not text or _CONTROL.search(text):
-        raise refusal(
-            "is empty or holds a control character",
-            expected="a shell pattern such as `*.json` or `onnx/*`",
-            fix="remove or correct the pattern",
-        )
-    if "\\" in text:
-        raise refusal(
-            "holds a backslash, which matches no file",
-            expected="`/` between folders",
-            fix=f"write `{text.replace(chr(92), '/')}`",
-        )
-    return text
-
-
-def _file_name(text: str) -> str:
-    if "*" in text:
-        raise refusal(
-            "is a pattern, and `files` takes exact names",
-            expected="the name of a file, from the repository's root",
-            fix="move it to `include`",
-        )
-    try:
-        return RepoPath(text)
-    except ValueError as error:
-        raise refusal(
-            "is not a safe name of a file",
-            expected="a path from the repository's root, with `/`",
-            fix=f"correct the name ({str(error).rpartition(': ')[2]})",
-        ) from None
-
-
-def _revision(text: str) -> str:
-    if not text or _SPACE_OR_CONTROL.search(text):
-        raise refusal(
-            "is empty or holds a space or a control character",
-            expected="a branch, a tag or a commit",
-            fix="correct the revision, or remove the key for the source's default",
-        )
-    return text
-
-
 def _source(text: str, info: ValidationInfo) -> str:
-    meant = meant_source(text)
-    try:
-        ref = SourceRef.parse(text)
-    except SecretInAddress:
-        raise (_page(meant) if meant else secret_in_address()) from None
-    except ValueError as error:
-        if "@" in text:
-            raise refusal(
-                "carries a user or a token",
-                expected="a source without them; `git+ssh://git@…` may carry a user",
-                fix="remove everything before the `@`, and put the token into an environment variable",
-            ) from None
-        expected = str(error).partition(", got ")[0].removeprefix("expected ")
-        fix = f"write `{meant}`" if meant else "correct the source"
-        raise refusal("is not a source", expected=expected, fix=fix, meant=meant) from None
-    if meant:
-        raise _page(meant)
-    named = (info.context or {}).get("sources", ())
-    if ref.scheme not in BUILT_IN_SCHEMES and ref.scheme not in named:
-        near = closest(ref.scheme, [*BUILT_IN_SCHEMES, *SHORT_FORMS, *named], most=1)
-        raise refusal(
-            f"names the unknown source `{ref.scheme}`",
-            expected=", ".join(f"`{scheme}:`" for scheme in (*BUILT_IN_SCHEMES, *sorted(named))),
-            fix=f"change `{ref.scheme}:` to `{near[0]}:`" if near else f"add a table [sources.{ref.scheme}]",
-        )
-    return str(ref)
+    return manifest_values.source(text, (info.context or {}).get("sources", ()))
 
 
-def _page(meant: str) -> PydanticCustomError:
-    return refusal(
-        "is the address of a page, not of a file",
-        expected="a repository such as `modelscope:OWNER/NAME`, or the address of one file",
-        fix=f"write `{meant}`",
-        meant=meant,
-    )
-
-
-def checked_target(text: str) -> str:
-    """A folder for a model's files, without a slash at its end.
-
-    Raises:
-        PydanticCustomError: Says what is wrong with it.
-    """
-    if text.startswith("~"):
-        raise refusal(
-            "begins with `~`, which is not expanded",
-            expected="a folder relative to models.toml, or an absolute path",
-            fix="write the absolute path",
-        )
-    if {part.lower() for part in text.split("/")} & set(_OWN_FOLDERS):
-        raise refusal(
-            "lies in a folder of git or of fetcher",
-            expected="a folder of the project other than `.git` and `.fetcher`",
-            fix="choose another folder, such as `models/NAME`",
-        )
-    if text.startswith("/") and not _CONTROL.search(text):
-        return text.rstrip("/") or "/"
-    return _relative_target(text)
-
-
-def _relative_target(text: str) -> str:
-    inner = text.removeprefix("./").rstrip("/")
-    if inner in (".", "") and text:
-        return "."
-    if ".." in inner.split("/"):
-        raise refusal(
-            "leaves the project",
-            expected="a folder inside the project, relative to models.toml",
-            fix="remove the `..`, or write an absolute path if the folder is meant to be outside",
-        )
-    try:
-        return RepoPath(inner)
-    except ValueError as error:
-        reason = "it is empty" if not text else str(error).rpartition(": ")[2]
-        raise refusal(
-            "is not a safe folder",
-            expected="a folder relative to models.toml with `/` between its parts, or an absolute path",
-            fix=f"correct the target ({reason})",
-        ) from None
-
-
-def _default_target(text: str) -> str:
-    if "{name}" not in text:
-        raise refusal(
-            "would put every model into one folder",
-            expected="a folder with `{name}` in it, which becomes the model's name",
-            fix=f'write `target = "{text.rstrip("/")}/{{name}}"`',
-        )
-    checked_target(text.replace("{name}", "name"))
-    return text
-
-
-def _group(text: str) -> str:
-    if not _SOURCE_NAME.match(text):
-        raise refusal(
-            "is not a name of a group",
-            expected="letters, digits, `.`, `_` and `-`, beginning with a letter or digit",
-            fix="rename the group",
-        )
-    return text
-
-
-def _source_key(text: str) -> str:
-    if text in BUILT_IN_SCHEMES or text in SHORT_FORMS:
-        raise refusal(
-            "has the name of a built-in source",
-            expected="a name of your own",
-            fix=f"rename it, such as [sources.my-{text}], and use `my-{text}:` in `source`",
-        )
-    if not _SOURCE_NAME.match(text):
-        raise refusal(
-            "is not a safe name",
-            expected="letters, digits, `.`, `_` and `-`, beginning with a letter or digit",
-            fix="rename the source",
-        )
-    return text
-
-
-def _endpoint(text: str) -> str:
-    try:
-        url = urlsplit(text)
-        usable = url.scheme in ("http", "https") and url.hostname and url.port != 0
-    except ValueError:
-        usable, url = None, urlsplit("")
-    if "@" in text:
-        raise refusal(
-            "carries a user or a token",
-            expected="a URL such as `https://hub.corp.example`",
-            fix="remove everything before the `@`, and name the token's variable in `token-env`",
-        )
-    if not usable or url.query or url.fragment or _SPACE_OR_CONTROL.search(text):
-        raise refusal(
-            "is not the address of a hub",
-            expected="an http or https URL without a query, such as `https://hub.corp.example`",
-            fix="correct the URL",
-        )
-    return text.rstrip("/")
-
-
-def _ca_file(text: str) -> str:
-    if not text or text.startswith("~") or _CONTROL.search(text):
-        raise refusal(
-            "is not the path of a file",
-            expected="a file of certificates in PEM form, relative to models.toml or with an absolute path",
-            fix="correct the path",
-        )
-    return text
-
-
-def _token_env(text: str) -> str:
-    if not _VARIABLE.match(text) or _TOKEN.match(text):
-        looks = "looks like a token" if _TOKEN.match(text) else "is not the name of a variable"
-        raise refusal(
-            looks,
-            expected="the NAME of an environment variable, such as `CORP_HUB_TOKEN`",
-            fix="put the token into a variable and write the variable's name; revoke the token if it was committed"
-            if looks == "looks like a token"
-            else "write the variable's name",
-        )
-    return text
-
-
-Pattern = Annotated[str, AfterValidator(_pattern), Field(json_schema_extra={"pattern": SCHEMA_NO_CONTROL})]
+Pattern = Annotated[
+    str, AfterValidator(manifest_values.pattern), Field(json_schema_extra={"pattern": SCHEMA_NO_CONTROL})
+]
 FileName = Annotated[
     str,
-    AfterValidator(_file_name),
+    AfterValidator(manifest_values.file_name),
     Field(json_schema_extra={"pattern": r"^[^\u0000-\u001f\u007f\\*/][^\u0000-\u001f\u007f\\*]*$"}),
 ]
-Revision = Annotated[str, AfterValidator(_revision), Field(json_schema_extra={"pattern": r"^[^\u0000-\u0020\u007f]+$"})]
+Revision = Annotated[
+    str, AfterValidator(manifest_values.revision), Field(json_schema_extra={"pattern": r"^[^\u0000-\u0020\u007f]+$"})
+]
 Source = Annotated[
     str,
     AfterValidator(_source),
@@ -265,17 +38,19 @@ Source = Annotated[
         }
     ),
 ]
-Group = Annotated[str, AfterValidator(_group), Field(json_schema_extra={"pattern": SCHEMA_NAME})]
+Group = Annotated[str, AfterValidator(manifest_values.group), Field(json_schema_extra={"pattern": SCHEMA_NAME})]
 Url = Annotated[
-    str, AfterValidator(_endpoint), Field(json_schema_extra={"pattern": r"^https?://[^\u0000-\u0020\u007f@?#]+$"})
+    str,
+    AfterValidator(manifest_values.endpoint),
+    Field(json_schema_extra={"pattern": r"^https?://[^\u0000-\u0020\u007f@?#]+$"}),
 ]
-ModelKey = Annotated[str, AfterValidator(_model_key)]
-SourceKey = Annotated[str, AfterValidator(_source_key)]
-Target = Annotated[str, AfterValidator(checked_target)]
-DefaultTarget = Annotated[str, AfterValidator(_default_target)]
-TokenEnv = Annotated[str, AfterValidator(_token_env)]
+ModelKey = Annotated[str, AfterValidator(manifest_values.model_name)]
+SourceKey = Annotated[str, AfterValidator(manifest_values.source_name)]
+Target = Annotated[str, AfterValidator(manifest_values.checked_target)]
+DefaultTarget = Annotated[str, AfterValidator(manifest_values.default_target)]
+TokenEnv = Annotated[str, AfterValidator(manifest_values.token_variable)]
 CaFile = Annotated[
     str,
-    AfterValidator(_ca_file),
+    AfterValidator(manifest_values.ca_file),
     Field(json_schema_extra={"pattern": r"^[^\u0000-\u001f\u007f~][^\u0000-\u001f\u007f]*$"}),
 ]

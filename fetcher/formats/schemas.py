@@ -16,8 +16,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from fetcher.formats.lock_toml import LockFile
-from fetcher.formats.manifest_toml import ManifestFile
+from fetcher.formats.lock_tables import LockFile
+from fetcher.formats.manifest_tables import ManifestFile
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
 

@@ -14,7 +14,8 @@ from fetcher.core.lock import Lock, LockedFile, LockedModel, PinnedSource, tree_
 from fetcher.core.manifest import Requested, SourceRef
 from fetcher.core.paths import ModelName, RepoPath
 from fetcher.errors import ConfigError
-from fetcher.formats.lock_toml import END, read_lock, write_lock
+from fetcher.formats.lock_lines import END
+from fetcher.formats.lock_toml import read_lock, write_lock
 from tests.git import git
 
 NAMES = ("config.json", "merges.txt", "model.bin", "vocab.json")

@@ -12,7 +12,8 @@ from fetcher.core.lock import Lock, LockedFile, LockedModel, PinnedSource, tree_
 from fetcher.core.manifest import Requested, SourceRef
 from fetcher.core.paths import ModelName, RepoPath
 from fetcher.errors import ConfigError, FetcherError, IntegrityError
-from fetcher.formats.lock_toml import END, HEADER, LockText, read_lock, write_lock
+from fetcher.formats.lock_lines import END, HEADER
+from fetcher.formats.lock_toml import LockText, read_lock, write_lock
 from tests.core.strategies import locks, models, unhurried
 
 ZERO = "0" * 64
