@@ -1,4 +1,4 @@
-"""A folder with models.toml: loads, saves, wires sources; the door for programs.
+"""A folder with models.toml: saves, wires sources; the door for programs.  What reads it is pins.py.
 
 Promises (tests/test_project.py, tests/api/test_project.py):
   * models.lock is written through a temporary file, and only if its bytes differ;
@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 
 from fetcher.core.change import Usage
@@ -21,7 +20,7 @@ from fetcher.core.interfaces import Events, NoEvents
 from fetcher.core.lock import Lock, Staleness, staleness
 from fetcher.core.lockdiff import ModelChange, compare_locks
 from fetcher.core.lockmerge import Verdict
-from fetcher.core.manifest import Endpoint, Layout, Manifest
+from fetcher.core.manifest import Endpoint
 from fetcher.core.plan import Plan
 from fetcher.core.proof import FULL, Depth
 from fetcher.disk.atomic import write_atomic
@@ -35,20 +34,18 @@ from fetcher.disk.tidy import usage
 from fetcher.disk.trash import Trash
 from fetcher.errors import ConfigError, DifferenceError, InterruptedRun
 from fetcher.formats.conflict import Merged, has_markers, merge_conflict
-from fetcher.formats.lock_toml import LockText, read_lock, write_lock
-from fetcher.formats.manifest_toml import read_layout, read_manifest
+from fetcher.formats.lock_toml import write_lock
+from fetcher.pins import Pins, root_of
 from fetcher.prepare import Pair, prepare_fresh
 from fetcher.resolve import KEEP_PINS, Upgrade, resolve
 from fetcher.road import Guard, Road, Wishes, catalog_of, rooted, transfer_settings
-from fetcher.settings import Settings
+from fetcher.settings import MANIFEST, Settings
 from fetcher.sources.caches import official_caches
 from fetcher.survey import Survey, Surveyor
 from fetcher.sync import Report, Workplace
 from fetcher.transfer import StoreHasher
 from fetcher.undo import Undoer, Undone
 from fetcher.watch import Event, Listener
-
-MANIFEST = "models.toml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,26 +92,18 @@ class Status:
 
 
 @dataclass(kw_only=True)
-class Project:
+class Project(Pins):
     """One models.toml with its lock, its targets and its state.
 
     Attributes:
-        root: The folder of the manifest; targets are relative to it.
-        manifest_path: Usually `root / "models.toml"`.
-        events: Watches what happens.
         stop: Set it, from any thread, to end a run with its state saved; the run clears it.
         guard: Entered around the part of a sync that `stop` ends.
         listener: Says what the function that watches has raised.
     """
 
-    root: Path
-    manifest_path: Path
-    settings: Settings
-    events: Events = field(default_factory=NoEvents)
     stop: threading.Event = field(default_factory=threading.Event)
     guard: Guard = nullcontext
     listener: Listener | None = None
-    _digests: dict[Path, str] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def find(
@@ -139,118 +128,26 @@ class Project:
         Raises:
             ConfigError: There is none.
         """
-        begin = Path(start or Path.cwd()).absolute()
-        if manifest.endswith(".lock"):
-            raise ConfigError(
-                f"{manifest} is a lock, not a manifest.",
-                fix=f"name the manifest: {manifest.removesuffix('.lock')}.toml",
-            )
-        for folder in (begin, *begin.parents):
-            if os.path.isfile(folder / manifest):
-                listener = Listener(on_event) if on_event else None
-                return cls(
-                    root=folder,
-                    manifest_path=folder / manifest,
-                    settings=settings or Settings.of(os.environ),
-                    events=listener or events or NoEvents(),
-                    stop=listener.stop if listener else threading.Event(),
-                    listener=listener,
-                )
-        raise ConfigError(
-            f"There is no {manifest} in {begin} or in a folder above it.",
-            fix="run `fetcher init` to write one, or name the folder with -C",
+        root = root_of(start, manifest)
+        listener = Listener(on_event) if on_event else None
+        return cls(
+            root=root,
+            manifest_path=root / manifest,
+            settings=settings or Settings.of(os.environ),
+            events=listener or events or NoEvents(),
+            stop=listener.stop if listener else threading.Event(),
+            listener=listener,
         )
-
-    @property
-    def lock_path(self) -> Path:
-        """models.lock, or other.lock for `--manifest other.toml`."""
-        return self.manifest_path.with_suffix(".lock")
 
     @property
     def state(self) -> Path:
         """The `.fetcher` folder."""
         return self.root / ".fetcher"
 
-    @cached_property
-    def manifest(self) -> Manifest:
-        """models.toml, read once until a method of the road is called.
-
-        Raises:
-            ConfigError: With file, line, key and fix.
-        """
-        return read_manifest(self._text_of(self.manifest_path), file=self.manifest_path.name)
-
-    @cached_property
-    def layout(self) -> Layout:
-        """What the lock does not say of its models.  Mistakes elsewhere in models.toml are only noted.
-
-        Raises:
-            ConfigError: The targets, the groups or the sources cannot be read.
-        """
-        try:
-            return Layout.of(self.manifest)
-        except ConfigError as mistakes:
-            name = self.manifest_path.name
-            try:
-                layout = read_layout(self._text_of(self.manifest_path), file=name)
-            except ConfigError as error:
-                error.facts = (*error.facts, "needed with any lock: targets, groups and [sources]")
-                raise
-            self.events.note(f"{mistakes.what} The lock is used as it is; `fetcher lock` will need {name} mended.")
-            return layout
-
     @property
     def endpoints(self) -> dict[str, Endpoint]:
         """`[sources]`, with paths that do not depend on the current folder."""
         return rooted(self.manifest.sources, self.root)
-
-    def lock_text(self) -> LockText | None:
-        """models.lock as it is now; None if there is none."""
-        if not self.lock_path.exists():
-            return None
-        return read_lock(self._text_of(self.lock_path), file=self.lock_path.name)
-
-    def staleness(self) -> list[Staleness]:
-        """Every field in which the lock differs from what the manifest asks for."""
-        known = self.lock_text()
-        return staleness(self.manifest, known.lock if known else Lock())
-
-    def fresh_lock(self) -> Lock:
-        """The lock, if it is what the manifest asks for.
-
-        Raises:
-            DifferenceError: It is missing or stale; says in which fields.
-        """
-        known = self.lock_text()
-        if known is None:
-            raise DifferenceError(f"There is no {self.lock_path.name} yet.", fix="run `fetcher lock`")
-        found = staleness(self.manifest, known.lock)
-        if found:
-            raise DifferenceError(
-                f"{self.lock_path.name} is not what {self.manifest_path.name} asks for.",
-                facts=[str(item) for item in found],
-                fix="run `fetcher lock`",
-            )
-        return known.lock
-
-    def frozen_lock(self) -> Lock:
-        """The lock as it is, whatever the manifest says.
-
-        Raises:
-            DifferenceError: There is none.
-            ConfigError: A section is not as `fetcher lock` wrote it.
-        """
-        known = self.lock_text()
-        if known is None:
-            raise DifferenceError(f"There is no {self.lock_path.name} yet.", fix="run `fetcher lock`")
-        broken = [name for name, model in known.lock.models.items() if not model.is_intact()]
-        if broken:
-            raise ConfigError(
-                f"{self.lock_path.name} was changed by hand or merged wrongly.",
-                facts=[f"seal or tree does not fit: {name}" for name in broken],
-                fix="run `fetcher lock`",
-            )
-        return known.lock
 
     def lock(self, upgrade: bool | Iterable[str] = False) -> LockChange:  # noqa: FBT001, FBT002  as pip and uv name it
         """Pin every file of every model into models.lock, and write it if its bytes differ; `fetcher lock`.
@@ -461,17 +358,6 @@ class Project:
             self.stop.clear()
             raise
 
-    def _text_of(self, path: Path) -> str:
-        """A file's text, as `read_text` gives it; its digest is kept."""
-        data = _bytes_of(path)
-        self._digests[path] = hashlib.sha256(data).hexdigest()
-        try:
-            return data.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
-        except UnicodeDecodeError as error:
-            raise ConfigError(
-                f"{path.name} is not UTF-8 text (byte {error.start}).", fix=f"save {path.name} as UTF-8"
-            ) from None
-
     def _pair(self, lock: Lock) -> Pair | None:
         """Manifest and lock as they were read, if the lock is what the manifest asks for."""
         try:
@@ -549,10 +435,3 @@ class Project:
 def _words(names: Iterable[str]) -> tuple[str, ...]:
     """Several names; one alone need not stand in a list."""
     return (names,) if isinstance(names, str) else tuple(names)
-
-
-def _bytes_of(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{path.name} cannot be read: {error.strerror}.", fix=f"check {path}") from None

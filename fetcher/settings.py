@@ -10,6 +10,7 @@ import platformdirs
 from fetcher.core.units import parse_age, parse_rate, parse_size
 from fetcher.errors import ConfigError
 
+MANIFEST = "models.toml"
 _JOBS = 16  # files at a time; as many as connections to one host
 _CONNECTIONS = 16  # a host; more gains nothing on any link that was measured
 _IDLE_S = 60.0

@@ -1,6 +1,7 @@
 """Rules of the house that no linter knows."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -35,7 +36,7 @@ def test_functions_are_short(module: Path) -> None:
 def test_the_environment_is_read_in_few_places() -> None:
     """Settings are built once; a variable that acts at a distance cannot be found."""
     readers = {str(path.relative_to(_PACKAGE)) for path in _MODULES if "os.environ" in path.read_text(encoding="utf-8")}
-    assert readers <= {"api.py", "project.py", "cli/common.py", "cli/demo.py", "cli/starting.py", "front.py"}
+    assert readers <= {"api.py", "pins.py", "project.py", "cli/common.py", "cli/demo.py", "cli/starting.py", "front.py"}
 
 
 def test_only_render_prints() -> None:
@@ -74,8 +75,65 @@ def test_the_map_names_every_module() -> None:
     assert missing == []
 
 
-def test_help_loads_neither_the_road_nor_pydantic() -> None:
+_PROJECT = {
+    "models.toml": 'version = 1\n\n[models.m]\nsource = "file:from"\n',
+    "from/config.json": "{}",
+    "from/onnx/model.bin": "weights",
+}
+
+
+def _loaded(code: str, *argv: str, folder: Path) -> set[str]:
+    """The modules that are loaded after `code`, in a process of its own; `code` may end in SystemExit."""
+    script = f"import sys, atexit; atexit.register(lambda: print(*sys.modules)); {code}"
+    command = [sys.executable, "-c", script, *argv]
+    env = {**os.environ, "FETCHER_STORE": str(folder / "store")}
+    done = subprocess.run(command, cwd=folder, env=env, check=True, stdout=subprocess.PIPE, text=True, timeout=60)
+    return set(done.stdout.split("\n")[-2].split())
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose models are in place."""
+    root = tmp_path_factory.mktemp("project")
+    for name, text in _PROJECT.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text, encoding="utf-8")
+    for command in ("lock", "sync"):
+        _loaded(_NORMAL_WAY, command, folder=root)
+    return root
+
+
+_NORMAL_WAY = "from fetcher.cli.app import run; run()"
+_HTTP_STACK = {"httpx", "httpcore", "h11", "ssl", "certifi"}
+_OWN_LISTS = {"click", "rich", "pygments"}  # what httpx's command line brings
+
+
+def test_help_loads_neither_the_road_nor_pydantic(tmp_path: Path) -> None:
     """Who asks what a command does must not wait for what it needs."""
-    code = "import sys, fetcher.cli.app; print(*sorted({'pydantic', 'httpx', 'fetcher.project'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert done.stdout == "\n"
+    assert not {"pydantic", "httpx", "fetcher.project", "fetcher.pins"} & _loaded(
+        "import fetcher.cli.app", folder=tmp_path
+    )
+
+
+def test_a_look_at_the_lock_loads_neither_the_road_nor_pydantic(project: Path) -> None:
+    """`lock --check` runs at each commit; it reads two files."""
+    loaded = _loaded(_NORMAL_WAY, "lock", "--check", folder=project)
+    heavy = {"pydantic", "sqlite3", "socket", "fetcher.project", "fetcher.sync", "fetcher.transfer", "fetcher.disk"}
+    assert "fetcher.pins" in loaded
+    assert not (heavy | _HTTP_STACK | _OWN_LISTS) & loaded
+
+
+@pytest.mark.parametrize("command", ["sync", "status"])
+def test_nothing_to_do_loads_neither_pydantic_nor_what_asks_a_hub(project: Path, command: str) -> None:
+    """A start-up script must not wait for what is needed only when something is missing."""
+    loaded = _loaded(_NORMAL_WAY, command, folder=project)
+    assert "fetcher.project" in loaded
+    assert not (_HTTP_STACK | _OWN_LISTS | {"pydantic", "fetcher.sources.modelscope"}) & loaded
+
+
+def test_what_fetches_bytes_loads_no_command_line_but_ours(tmp_path: Path) -> None:
+    """httpx would bring its own, which takes as long as itself; and whoever wants that one still gets it."""
+    loaded = _loaded("import fetcher.net.http", folder=tmp_path)
+    assert "httpx" in loaded
+    assert not _OWN_LISTS & loaded
+    assert "httpx._main" in _loaded("import fetcher.net.http, httpx._main", folder=tmp_path)

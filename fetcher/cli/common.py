@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -18,10 +18,13 @@ from fetcher.core.interfaces import Events, NoEvents
 from fetcher.core.manifest import Endpoint
 from fetcher.core.secrets import SECRETS
 from fetcher.errors import ConfigError
-from fetcher.settings import Flags, Settings
+from fetcher.settings import MANIFEST, Flags, Settings
 
 if TYPE_CHECKING:
+    from fetcher.pins import Pins
     from fetcher.project import Project
+
+_Opened = TypeVar("_Opened", bound="Pins")
 
 Directory = Annotated[
     Path | None, typer.Option("--directory", "-C", metavar="DIR", help="Work as if started in DIR.", show_default=False)
@@ -154,15 +157,28 @@ def folder_of(common: Common) -> Path:
 
 def open_project(common: Common, flags: Flags | None = None, *, events: Events | None = None) -> "Project":
     """The project that the options name; without `events`, notes are said in lines."""
-    from fetcher.project import MANIFEST, Project  # the whole road: no command's help must pay for it
+    from fetcher.project import Project  # the whole road: no command's help must pay for it
 
+    return _found(Project, common, flags, events)
+
+
+def open_pins(common: Common) -> "Pins":
+    """Manifest and lock that the options name, without the road to the disk; notes are said in lines."""
+    from fetcher.pins import Pins
+
+    return _found(Pins, common)
+
+
+def _found(
+    kind: "type[_Opened]", common: Common, flags: Flags | None = None, events: Events | None = None
+) -> "_Opened":
     manifest = common.manifest or MANIFEST
     folder = folder_of(common)
     if (folder / manifest).is_dir():
         raise ConfigError(f"{manifest} is a folder, not a manifest.", fix="name the folder with -C")
     if Path(manifest).name != manifest:
         folder, manifest = (folder / manifest).parent, Path(manifest).name
-    return Project.find(
+    return kind.find(
         folder,
         manifest=manifest,
         settings=settings_of(flags),

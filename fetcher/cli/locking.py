@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fetcher.cli import render
-from fetcher.cli.common import Common, Json, open_project, with_common
+from fetcher.cli.common import Common, Json, open_pins, open_project, with_common
 from fetcher.core import answers
 from fetcher.errors import ConfigError
 
 if TYPE_CHECKING:
+    from fetcher.pins import Pins
     from fetcher.project import LockChange, Project
     from fetcher.resolve import Upgrade
 
@@ -39,27 +40,31 @@ def lock(
             "--check changes nothing and asks nobody; it goes with neither --upgrade nor --dry-run.",
             fix="leave one of them out",
         )
-    project = open_project(common)
     if check:
-        _check(project, json=json)
+        _check(open_pins(common), json=json)
         return
     from fetcher.resolve import KEEP_PINS, Upgrade  # brings the sources' rules; `--check` needs none
 
-    _resolve(project, Upgrade(names=frozenset(names) if names else None) if upgrade else KEEP_PINS, dry_run, json)
+    _resolve(
+        open_project(common),
+        Upgrade(names=frozenset(names) if names else None) if upgrade else KEEP_PINS,
+        dry_run,
+        json,
+    )
 
 
-def _check(project: "Project", *, json: bool) -> None:
-    found = project.staleness()
-    fresh = not found and project.lock_text() is not None
+def _check(pins: "Pins", *, json: bool) -> None:
+    found = pins.staleness()
+    fresh = not found and pins.lock_text() is not None
     if json:
         fields = [{"model": s.model, "field": s.field, "wanted": s.wanted, "locked": s.locked} for s in found]
         render.document({"fresh": fresh, "stale": fields})
     if fresh:
-        render.say(answers.fresh(project.lock_path.name, project.manifest_path.name))
+        render.say(answers.fresh(pins.lock_path.name, pins.manifest_path.name))
         return
     if json:
         raise typer.Exit(1)
-    project.fresh_lock()  # raises with the list and the fix
+    pins.fresh_lock()  # raises with the list and the fix
 
 
 def _resolve(project: "Project", upgrade: "Upgrade", dry_run: bool, json: bool) -> None:

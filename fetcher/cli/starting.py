@@ -10,6 +10,7 @@ import typer
 from fetcher.cli import render
 from fetcher.cli.common import Common, Json, folder_of, with_common
 from fetcher.errors import ConfigError, InterruptedRun
+from fetcher.settings import MANIFEST
 
 
 class Schema(StrEnum):
@@ -32,7 +33,6 @@ def init(
     json: Json = False,
 ) -> None:
     """Write a commented models.toml, and git's lines for the lock and the targets."""
-    from fetcher.project import MANIFEST  # the whole road
     from fetcher.scaffold import write_scaffold  # brings pydantic, for the schema
 
     name = common.manifest or MANIFEST

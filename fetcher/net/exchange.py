@@ -12,13 +12,12 @@ import ssl
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
-import httpx
-
 from fetcher.errors import SourceError
 from fetcher.net import failures
 from fetcher.net.body import ChunkFeed, Feed, SocketFeed, shut_down
 from fetcher.net.heads import body_length
 from fetcher.net.lane import Answer, Lane
+from fetcher.net.library import httpx
 from fetcher.net.parking import ParkingStream
 from fetcher.net.redact import host_of, origin_of, printable
 

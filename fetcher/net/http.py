@@ -23,8 +23,6 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import PackageNotFoundError, version
 from typing import Protocol, TypeVar
 
-import httpx
-
 from fetcher.core.interfaces import Head
 from fetcher.core.secrets import SECRETS
 from fetcher.errors import ConfigError, FetcherError, SourceError
@@ -33,6 +31,7 @@ from fetcher.net.body import Feed, HttpBody
 from fetcher.net.exchange import RAW_FROM, Exchange, LaneExchange, LibraryExchange, translated
 from fetcher.net.heads import body_length, content_length, content_range, media_type, rate_limit_s, retry_after_s
 from fetcher.net.lane import REDIRECTS, Lane
+from fetcher.net.library import httpx
 from fetcher.net.parking import HEAD_S, ParkingLot
 from fetcher.net.private import Neighbours
 from fetcher.net.redact import host_of, origin_of, path_of, redact

@@ -18,9 +18,9 @@ from typing import cast
 from urllib.request import getproxies
 
 import httpcore
-import httpx
 
 from fetcher.core.secrets import SECRETS
+from fetcher.net.library import httpx
 from fetcher.net.parking import HEAD_S, IDLE_S, ParkingBackend, ParkingLot, Route
 
 _ERRORS: Mapping[type[Exception], type[httpx.TransportError]] = {
