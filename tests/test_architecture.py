@@ -137,3 +137,9 @@ def test_what_fetches_bytes_loads_no_command_line_but_ours(tmp_path: Path) -> No
     assert "httpx" in loaded
     assert not _OWN_LISTS & loaded
     assert "httpx._main" in _loaded("import fetcher.net.http, httpx._main", folder=tmp_path)
+
+
+@pytest.mark.parametrize("source", ["modelscope", "huggingface.source", "folder", "url"])
+def test_a_source_that_sends_bytes_loads_no_pydantic(source: str, tmp_path: Path) -> None:
+    """A sync asks for no listing: the lock has it."""
+    assert "pydantic" not in _loaded(f"import fetcher.sources.{source}", folder=tmp_path)

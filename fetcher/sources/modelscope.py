@@ -18,15 +18,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from fetcher.core.digest import EMPTY_SHA256, Commit, Sha256
-from fetcher.core.interfaces import Body, RemoteAddress, RemoteFile, Snapshot
+from fetcher.core.digest import Commit
+from fetcher.core.interfaces import Body, RemoteAddress, Snapshot
 from fetcher.core.manifest import SourceRef
-from fetcher.core.paths import RepoPath
 from fetcher.core.retry import RetrySchedule
 from fetcher.errors import AuthError, FetcherError, NotFoundError, SourceError
 from fetcher.net import failures, git_refs
@@ -38,13 +35,14 @@ from fetcher.net.redact import host_of, printable
 from fetcher.sources.allowance import Allowance
 from fetcher.sources.hub_words import HubWords, named_refs
 
+if TYPE_CHECKING:
+    from fetcher.sources.modelscope_answers import Entry, Listing, Shape
+
 DEFAULT_REVISION = "master"  # `main` normally does not exist here
 LISTING_CUT = 3000  # entries; a longer listing of a model is cut without a word
-MAX_ENTRIES = 20_000  # of one answer; the hub itself cuts at 3000
 PAGE_SIZE = 200  # entries of a dataset's page, as the official client asks
 MAX_PAGES = 10_000
 MAX_FOLDERS = 20_000  # listings of one walk
-MAX_SIZE = 1 << 50  # bytes of a file; more is a lie
 
 _FILE_NOT_FOUND = 10990101007
 _REPOSITORY_NOT_FOUND = 10010205001
@@ -54,73 +52,7 @@ _USER_KEYS = ("Username", "username", "name", "preferred_username")  # in the of
 _MAX_ENVELOPE = 64 << 10  # bytes of an error that came instead of a file
 
 
-class _Shape(BaseModel):
-    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
-
-
-_Answer = TypeVar("_Answer", bound=_Shape)
-
-
-class _Entry(_Shape):
-    """One file or folder of a listing."""
-
-    kind: str = Field(alias="Type")
-    path: str = Field(alias="Path")
-    size: int | None = Field(default=None, alias="Size")
-    sha256: str | None = Field(default=None, alias="Sha256")
-    revision: str | None = Field(default=None, alias="Revision")
-
-    def to_core(self) -> RemoteFile:
-        """The entry as a file.
-
-        Raises:
-            ValueError: It is none, or its name, size or hash cannot be.
-        """
-        if self.kind != "blob":
-            raise ValueError(f"it is neither a file nor a folder but {printable(self.kind)!r}")
-        path = RepoPath(self.path)
-        if self.size is None or not 0 <= self.size <= MAX_SIZE:
-            raise ValueError(f"its size is {self.size}")
-        sha256 = Sha256((self.sha256 or "").lower())
-        if (sha256 == EMPTY_SHA256) != (self.size == 0):
-            raise ValueError(f"its size is {self.size}, and its hash says otherwise")
-        return RemoteFile(path=path, size=self.size, sha256=sha256)
-
-
-class _Committer(_Shape):
-    short_id: str | None = Field(default=None, alias="ShortId")
-
-
-class _Listing(_Shape):
-    files: list[_Entry] | None = Field(alias="Files", max_length=MAX_ENTRIES)
-    committer: _Committer | None = Field(default=None, alias="LatestCommitter")
-    total: int | None = Field(default=None, alias="TotalCount")
-
-    @property
-    def short_id(self) -> str:
-        """The head of what was listed, 8 hex digits; "" when the hub does not say."""
-        return (self.committer and self.committer.short_id) or ""
-
-
-class _CommitEntry(_Shape):
-    id: str = Field(alias="Id")
-
-
-class _Commits(_Shape):
-    commits: list[_CommitEntry] | None = Field(default=None, alias="Commit")
-
-
-class _Name(_Shape):
-    name: str = Field(alias="Revision")
-
-
-class _Names(_Shape):
-    branches: list[_Name] | None = Field(default=None, alias="Branches")
-    tags: list[_Name] | None = Field(default=None, alias="Tags")
-
-
-class _Revisions(_Shape):
-    revisions: _Names = Field(alias="RevisionMap")
+_Answer = TypeVar("_Answer", bound="Shape")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,9 +167,11 @@ class ModelScopeSource:
 
     def _by_commits(self, ref: SourceRef, revision: str) -> Commit | None:
         """Way A; not proven for datasets, so a refusal leads to way B."""
+        from fetcher.sources.modelscope_answers import Commits  # pydantic: a transfer does without
+
         query = urlencode({"Ref": revision, "PageNumber": 1, "PageSize": 1})
         try:
-            found = self._ask(f"{self._api(ref)}/commits?{query}", ref, _Commits)
+            found = self._ask(f"{self._api(ref)}/commits?{query}", ref, Commits)
         except FetcherError as error:
             _raise_if_down(error)
             return None
@@ -279,12 +213,12 @@ class ModelScopeSource:
 
     # listings
 
-    def _walked(self, question: _Question, wanted: str) -> list[_Entry]:
+    def _walked(self, question: _Question, wanted: str) -> "list[Entry]":
         """A model's entries, folder by folder where a listing comes back full."""
         whole = self._checked(self._listing(question), question, wanted)
         if len(whole) < LISTING_CUT:
             return whole
-        found: list[_Entry] = []
+        found: list[Entry] = []
         folders = [""]
         for asked in count(1):
             if not folders:
@@ -301,7 +235,7 @@ class ModelScopeSource:
             found += [entry for entry in entries if entry.kind == "blob"]
         raise AssertionError("count() ended")
 
-    def _below(self, question: _Question, root: str, recursive: str) -> list[_Entry]:
+    def _below(self, question: _Question, root: str, recursive: str) -> "list[Entry]":
         """The entries of one folder; each must lie in it."""
         here = replace(question, root=root, recursive=recursive)
         listing = self._listing(here)
@@ -313,7 +247,7 @@ class ModelScopeSource:
             raise self._words.odd(question.ref, f"the listing of the folder {printable(root)!r} leads out of it")
         return entries
 
-    def _refuse_cut(self, ref: SourceRef, root: str, entries: Sequence[_Entry]) -> None:
+    def _refuse_cut(self, ref: SourceRef, root: str, entries: "Sequence[Entry]") -> None:
         if len(entries) < LISTING_CUT:
             return
         raise SourceError(
@@ -325,9 +259,9 @@ class ModelScopeSource:
             fix="take the repository by git, or ask its owner to use more folders",
         )
 
-    def _paged(self, question: _Question, wanted: str) -> list[_Entry]:
+    def _paged(self, question: _Question, wanted: str) -> "list[Entry]":
         """A dataset's entries, page by page."""
-        found: list[_Entry] = []
+        found: list[Entry] = []
         seen: set[str] = set()
         for page in range(1, MAX_PAGES + 1):
             listing = self._listing(question, page=page)
@@ -344,14 +278,14 @@ class ModelScopeSource:
                 return found
         raise self._words.odd(question.ref, f"it has more than {MAX_PAGES} pages")
 
-    def _checked(self, listing: _Listing, question: _Question, wanted: str) -> list[_Entry]:
+    def _checked(self, listing: "Listing", question: _Question, wanted: str) -> "list[Entry]":
         """The entries of a listing of the whole repository, if it is that of the commit."""
         if not listing.files:
             raise self._no_revision(question.ref, wanted)
         self._require_commit(listing, question)
         return listing.files
 
-    def _require_commit(self, listing: _Listing, question: _Question) -> None:
+    def _require_commit(self, listing: "Listing", question: _Question) -> None:
         short = listing.short_id.lower()
         if _SHORT_ID.fullmatch(short) and question.revision.startswith(short):
             return
@@ -361,7 +295,9 @@ class ModelScopeSource:
             fix="run the command again; if it stays, use another source",
         )
 
-    def _listing(self, question: _Question, page: int | None = None) -> _Listing:
+    def _listing(self, question: _Question, page: int | None = None) -> "Listing":
+        from fetcher.sources.modelscope_answers import Listing  # pydantic: a transfer does without
+
         query = {"Revision": question.revision, "Recursive": question.recursive}
         if page is not None:
             query |= {"PageNumber": str(page), "PageSize": str(PAGE_SIZE)}
@@ -369,7 +305,7 @@ class ModelScopeSource:
             query["Root"] = question.root
         url = f"{self._api(question.ref)}/repo/{'tree' if question.ref.dataset else 'files'}?{urlencode(query)}"
         # Later pages of a dataset are sometimes refused although they may be read.
-        found = self._ask(url, question.ref, _Listing, also_again=AuthError if (page or 1) > 1 else None)
+        found = self._ask(url, question.ref, Listing, also_again=AuthError if (page or 1) > 1 else None)
         try:
             question.allowance.spend(entry.path for entry in found.files or ())
         except ValueError as error:
@@ -397,6 +333,8 @@ class ModelScopeSource:
         return self._patiently(once, also_again=also_again)
 
     def _shaped(self, ref: SourceRef, document: object, shape: type[_Answer]) -> _Answer:
+        from pydantic import ValidationError  # as above
+
         data = document.get("Data") if isinstance(document, dict) else None
         try:
             return shape.model_validate(data)
@@ -469,8 +407,10 @@ class ModelScopeSource:
 
     def _revision_facts(self, ref: SourceRef) -> list[str]:
         """The branches and tags that exist, as facts of an error."""
+        from fetcher.sources.modelscope_answers import Revisions  # pydantic: a transfer does without
+
         try:
-            names = self._ask(f"{self._api(ref)}/revisions", ref, _Revisions).revisions
+            names = self._ask(f"{self._api(ref)}/revisions", ref, Revisions).revisions
         except FetcherError:
             return ["branches and tags: the hub does not tell"]
         return named_refs(*([each.name for each in found or ()] for found in (names.branches, names.tags)))

@@ -17,10 +17,8 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote, urlsplit
-
-from pydantic import TypeAdapter, ValidationError
 
 from fetcher.core.digest import Commit
 from fetcher.core.interfaces import Body, RemoteAddress, Snapshot
@@ -34,8 +32,12 @@ from fetcher.net.patience import Patience
 from fetcher.net.redact import host_of, printable
 from fetcher.sources.allowance import Allowance
 from fetcher.sources.hub_words import HubWords, named_refs
-from fetcher.sources.huggingface.listing import PAGE, Entry, Refs, Revision, User
 from fetcher.sources.huggingface.refusals import Refusals
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+    from fetcher.sources.huggingface.listing import Entry
 
 DEFAULT_REVISION = "main"
 MAX_FILES = 1_000_000  # of one repository
@@ -109,6 +111,10 @@ class HuggingFaceSource:
             AuthError: It is nobody's.
             SourceError: No answer, or none that tells.
         """
+        from pydantic import ValidationError  # a transfer does without
+
+        from fetcher.sources.huggingface.listing import User
+
         reply = self._patiently(lambda: self._client.get(f"{self._endpoint}/api/whoami-v2", auth=self._auth))
         if reply.status in (401, 403):
             raise self._words.nobodys_token(reply.status)
@@ -126,6 +132,8 @@ class HuggingFaceSource:
     # commits
 
     def _commit(self, ref: SourceRef, revision: str) -> Commit:
+        from fetcher.sources.huggingface.listing import Revision  # pydantic: a transfer does without
+
         try:
             answer = self._ask(f"{self._api(ref)}/revision/{quote(revision, safe='')}", ref, Revision)
         except NotFoundError as error:
@@ -136,6 +144,8 @@ class HuggingFaceSource:
 
     def _named(self, error: NotFoundError, ref: SourceRef, revision: str) -> NotFoundError:
         """The error with what exists instead, if it was the revision that does not exist."""
+        from fetcher.sources.huggingface.listing import Refs  # pydantic: a transfer does without
+
         try:
             refs = self._ask(f"{self._api(ref)}/refs", ref, Refs)
         except FetcherError:
@@ -145,8 +155,10 @@ class HuggingFaceSource:
 
     # listings
 
-    def _entries(self, ref: SourceRef, commit: Commit) -> Iterator[Entry]:
+    def _entries(self, ref: SourceRef, commit: Commit) -> "Iterator[Entry]":
         """All entries at a commit, page by page."""
+        from fetcher.sources.huggingface.listing import PAGE  # pydantic: a transfer does without
+
         address = f"{self._api(ref)}/tree/{commit}"
         query = "recursive=true&expand=false"
         allowance = Allowance(entries=MAX_FILES)
@@ -185,9 +197,13 @@ class HuggingFaceSource:
         return self._patiently(once)
 
     def _ask(self, url: str, ref: SourceRef, shape: type[_Answer]) -> _Answer:
+        from pydantic import TypeAdapter
+
         return self._shaped(ref, self._reply(url, ref), TypeAdapter(shape))
 
-    def _shaped(self, ref: SourceRef, reply: Reply, shape: TypeAdapter[_Answer]) -> _Answer:
+    def _shaped(self, ref: SourceRef, reply: Reply, shape: "TypeAdapter[_Answer]") -> _Answer:
+        from pydantic import ValidationError
+
         document = reply.json()
         try:
             return shape.validate_python(document)
