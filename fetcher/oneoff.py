@@ -33,6 +33,7 @@ from fetcher.disk.names import lead_to
 from fetcher.disk.registry import Registry
 from fetcher.disk.staging import Staging
 from fetcher.disk.store import Store
+from fetcher.disk.targets import require_users_folder
 from fetcher.disk.trash import Trash
 from fetcher.errors import ConfigError, FetcherError, NotFoundError, OfflineError
 from fetcher.formats.lock_toml import read_lock, write_lock
@@ -226,6 +227,7 @@ class OneOff:
         return _place_of(self.destination, self.spec, model.commit, self.settings, self.endpoints)
 
     def _road(self, place: "_Place") -> Road:
+        require_users_folder(place.folder, f"folder: {place.folder}")
         state = self.settings.store / "oneoff" / _digest(str(place.root))
         layout = Layout(
             targets={self.spec.name: place.target},

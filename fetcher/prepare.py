@@ -103,7 +103,7 @@ def _read(path: Path) -> Ready | None:
 
 def _write(path: Path, ready: Ready) -> None:
     data = ready.to_bytes()
-    if data is None:
+    if data is None or path.is_symlink() or path.parent.is_symlink():  # it may have come with somebody's project
         return
     with suppress(DiskError, OSError):
         if not path.exists() or path.read_bytes() != data:

@@ -29,6 +29,7 @@ from fetcher.core.retry import RetrySchedule
 from fetcher.core.units import count_text
 from fetcher.disk.claim import claim
 from fetcher.disk.staging import Staging
+from fetcher.disk.state import make_state_folder
 from fetcher.disk.tidy import tidy
 from fetcher.disk.tokens import TokenStore
 from fetcher.disk.trash import Trash
@@ -37,7 +38,7 @@ from fetcher.prepare import Pair, prepare
 from fetcher.settings import Settings
 from fetcher.sources.catalog import Catalog
 from fetcher.survey import Survey, Surveyor
-from fetcher.sync import Report, Workplace, fetch_request, make_state_folder
+from fetcher.sync import Report, Workplace, fetch_request
 from fetcher.transfer import Job, TransferSettings, require_space, run_transfer
 from fetcher.undo import Undoer, Undone
 

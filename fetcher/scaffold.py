@@ -9,9 +9,9 @@ from pathlib import Path
 
 from fetcher.core.manifest import MODELSCOPE
 from fetcher.disk.atomic import disk_errors, write_atomic
+from fetcher.disk.state import make_state_folder
 from fetcher.errors import BlockedError
 from fetcher.formats.schemas import schema_text
-from fetcher.sync import make_state_folder
 
 _MANIFEST = f"""\
 #:schema ./.fetcher/models.schema.json

@@ -15,6 +15,7 @@ from fetcher.core.paths import ModelName
 from fetcher.core.plan import Plan, Wanted, wanted_files
 from fetcher.core.proof import Depth
 from fetcher.disk.scan import Scan
+from fetcher.disk.targets import real_targets
 from fetcher.sync import Workplace
 
 
@@ -56,9 +57,13 @@ class Surveyor:
         """Every file of the lock with its spot.
 
         Raises:
-            ConfigError: Two models want one spot, or one that is not theirs.
+            ConfigError: Two models want one spot, or one that is not theirs; a target leads
+                into a folder of git or of fetcher.
         """
         targets = targets_of(lock, self._layout, self._root)
+        real = real_targets(targets, self._root)
+        if real != targets:
+            wanted_files(lock.models.values(), real, reserved=self._reserved)  # refuses one file under two names
         return wanted_files(lock.models.values(), targets, reserved=self._reserved)
 
     def look(self, lock: Lock, choice: Choice) -> Survey:

@@ -25,16 +25,18 @@ from fetcher.core.moves import Leftover, State, Wanted
 from fetcher.core.plan import LocalState, Plan, fetch_again, force, make_plan
 from fetcher.core.proof import Depth
 from fetcher.core.units import count_text, size_text
-from fetcher.disk.atomic import disk_errors, make_folder
 from fetcher.disk.batch import TOGETHER_FROM
+from fetcher.disk.bring import COPY_BELOW
 from fetcher.disk.copies import Copies
 from fetcher.disk.index import Index, Intent, Row
-from fetcher.disk.place import COPY_BELOW, Placer, rows_after
+from fetcher.disk.place import Placer, rows_after
 from fetcher.disk.prove import Prover
 from fetcher.disk.salvage import Salvage
 from fetcher.disk.scan import Prove, Scan, Scanner, prove_by_sha256
 from fetcher.disk.shelf import Shelf
 from fetcher.disk.staging import Staging
+from fetcher.disk.state import make_state_folder
+from fetcher.disk.targets import require_writable
 from fetcher.disk.trash import Trash
 from fetcher.errors import DiskError, FetcherError, InterruptedRun, PartialError
 from fetcher.work import Work, rows_below
@@ -203,6 +205,7 @@ class Workplace:
             requests: Where a wanted file can be had.
         """
         work = Work(plan=plan, scan=scan, moved_aside=frozenset(plan.aside))
+        require_writable([*(move.wanted for move in plan.move), *plan.place], self._root)
         self._sweep(scan)
         try:
             self._staging.tidy()
@@ -280,23 +283,17 @@ class Workplace:
 
     def _place(self, work: Work, placer: Placer) -> None:
         todo = work.to_place()
-        for number, wanted in enumerate(todo):
-            if number % _TOGETHER == 0:
-                self._prepare(work, todo[number : number + _TOGETHER], placer)
-            if self._stop.is_set():
-                raise InterruptedRun(
-                    "Interrupted; what was received is kept.",
-                    facts=[f"placed: {len(work.done)} of {len(work.plan.place)} files"],
-                )
-            known = work.known(wanted)
-            work.placed.append(placer.place(wanted, self._source(work, wanted), known))
-            work.done.append(wanted)
-
-    def _prepare(self, work: Work, some: Sequence[Wanted], placer: Placer) -> None:
-        """Copy small files ahead, so that one sync of the disk serves all of them."""
-        small = [wanted for wanted in some if wanted.size < COPY_BELOW]
-        if len(small) >= TOGETHER_FROM:
-            placer.prepare([(wanted, self._source(work, wanted)) for wanted in small])
+        for first in range(0, len(todo), _TOGETHER):
+            some = [(wanted, self._source(work, wanted)) for wanted in todo[first : first + _TOGETHER]]
+            _prepare(some, placer)
+            for wanted, source in some:
+                if self._stop.is_set():
+                    raise InterruptedRun(
+                        "Interrupted; what was received is kept.",
+                        facts=[f"placed: {len(work.done)} of {len(work.plan.place)} files"],
+                    )
+                work.placed.append(placer.place(wanted, source, work.known(wanted)))
+                work.done.append(wanted)
 
     def _remove(self, work: Work, placer: Placer) -> None:
         """Nothing of a model is removed before all of it is placed."""
@@ -329,6 +326,13 @@ class Workplace:
         self._index.save(rows, folders, intents=scan.open_intents)
 
 
+def _prepare(some: Sequence[tuple[Wanted, Path]], placer: Placer) -> None:
+    """Copy small files ahead, so that one sync of the disk serves all of them."""
+    small = [(wanted, source) for wanted, source in some if wanted.size < COPY_BELOW]
+    if len(small) >= TOGETHER_FROM:
+        placer.prepare(small)
+
+
 def _report(work: Work) -> Report:
     return Report(
         kept=len(work.plan.keep),
@@ -340,15 +344,6 @@ def _report(work: Work) -> Report:
         moved_aside=work.aside,
         failures=dict(sorted(work.lost().items())),
     )
-
-
-def make_state_folder(state: Path) -> None:
-    """Make `.fetcher/`, which git is to ignore."""
-    make_folder(state)
-    with disk_errors(state):
-        ignore = state / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n", encoding="utf-8")
 
 
 def fetch_request(

@@ -89,7 +89,9 @@ class Undoer:
         Raises:
             BlockedError: Something was changed since, with the list.
             DiskError: Read-only, no permission.
+            IntegrityError: The record of the change is not one that fetcher wrote here.
         """
+        change.read()
         rows = self._index.rows()
         found = self._look(change, rows)
         _require_free_way(found)

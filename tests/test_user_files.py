@@ -57,7 +57,7 @@ _IN_THE_WAY: list[tuple[Callable[[Path], None], str]] = [
     (_directory, "models/m/config.json: a directory"),
     (_symlink, "models/m/config.json: a symlink"),
     (_file_as_folder, "models/m/sub: a file where a folder is due"),
-    (_linked_folder, "models/m/sub: a symlink where a folder is due"),
+    (_linked_folder, "models/m/sub: a symlink to {elsewhere} where a folder is due"),
 ]
 
 
@@ -77,7 +77,7 @@ def test_what_is_in_the_way_stays_and_is_listed(
     assert done.code == 9
     assert done.err == (
         "error: 1 thing is in the way and not fetcher's to replace.\n"
-        f"  {line}\n"
+        f"  {line.format(elsewhere=tmp_path / 'elsewhere')}\n"
         "  fix: move it away, or run `fetcher sync --force` to have it moved into .fetcher/trash/\n"
     )
     assert _snapshot(tmp_path / "project") == before

@@ -28,6 +28,7 @@ _RESERVED = re.compile(
 )
 _IGNORABLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")  # HFS+ leaves them out of names
 _OWN_FOLDERS = frozenset({".git", "git~1", ".fetcher"})  # git~1: the short name of .git on NTFS
+_SUSPECT = re.compile(r"\A\Z|//|/\Z|(?:\A|/)\.\.?(?:/|\Z)|\x00|\.git|git~1|\.fetcher", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 
 
@@ -85,13 +86,43 @@ def _why_part_unsafe(part: str) -> str | None:
         return "a part ends with a dot or a space"
     if ":" in part:
         return "a part holds a colon"
-    if _IGNORABLE.sub("", part).casefold() in _OWN_FOLDERS:
+    if is_own_folder(part):
         return f"{part!r} is a folder of git or of fetcher"
     if _RESERVED.match(part):
         return f"{part!r} is a reserved name on Windows"
     if len(part.encode("utf-8")) > MAX_PART_BYTES:
         return f"a part is longer than {MAX_PART_BYTES} bytes"
     return None
+
+
+def why_unsafe_spot(spot: str, *, absolute: bool) -> str | None:
+    """Why a spot that was read from `.fetcher` cannot be one that fetcher wrote there; None if it can.
+
+    Looser than `RepoPath`: a target may be any folder of the user's.
+
+    Args:
+        absolute: Whether an absolute one may be believed.
+    """
+    inner = spot
+    if spot.startswith("/") or _DRIVE.match(spot):
+        if not absolute:
+            return "it is absolute, and was not written on this machine"
+        inner = spot.partition("/")[2]
+    if inner.isascii() and not _SUSPECT.search(inner):
+        return None  # nearly all of many: a look at each part would take longer
+    for part in inner.split("/"):
+        if part in ("", ".", ".."):
+            return f"it has {part!r} as a part"
+        if "\x00" in part:
+            return "it holds a NUL"
+        if is_own_folder(part):
+            return f"{part!r} is a folder of git or of fetcher"
+    return None
+
+
+def is_own_folder(part: str) -> bool:
+    """Whether a part of a path is a folder of git's or of fetcher's own, on some file system."""
+    return _IGNORABLE.sub("", part).casefold() in _OWN_FOLDERS
 
 
 def fold(path: str) -> str:

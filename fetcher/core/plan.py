@@ -11,7 +11,7 @@ Promises, each with its property test in tests/core/test_plan.py:
   * what is wanted at another spot now is moved there, not fetched and not removed.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -32,11 +32,13 @@ class Look:
     Attributes:
         reason: For FOREIGN: why fetcher must not touch it.
         obstacle: For FOREIGN: the spot of what is in the way (a parent, perhaps).
+        leads_to: Where the obstacle leads, if it is a symlink where a folder is due.
     """
 
     state: State
     reason: str = ""
     obstacle: str = ""
+    leads_to: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,19 @@ class Blocked:
     wanted: Wanted
     reason: str
     obstacle: str
+    leads_to: str = ""
+
+    @property
+    def fact(self) -> str:
+        """One line that says what is in the way, and which target leads through it."""
+        line = f"{self.obstacle}: {self.reason}"
+        return f"{line} (models.toml: models.{self.wanted.model}.target)" if self.is_linked_target else line
+
+    @property
+    def is_linked_target(self) -> bool:
+        """Whether the target itself is, or passes through, a symlink."""
+        target = self.wanted.spot.removesuffix(self.wanted.path)
+        return bool(self.leads_to) and target.startswith(f"{self.obstacle}/")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,7 +210,8 @@ def make_plan(
         if look.state is State.RIGHT:
             keep.append(item)
         elif look.state is State.FOREIGN:
-            blocked.append(Blocked(wanted=item, reason=look.reason, obstacle=look.obstacle or item.spot))
+            obstacle = look.obstacle or item.spot
+            blocked.append(Blocked(wanted=item, reason=look.reason, obstacle=obstacle, leads_to=look.leads_to))
         else:
             place.append(item)
             if look.state is State.DAMAGED:
@@ -235,14 +251,13 @@ def fetch_again(plan: Plan, stored: Collection[Sha256]) -> Plan:
     return replace(plan, fetch=_missing(plan.place, {*stored, *plan.offered}))
 
 
-def _blocked_error(blocked: Iterable[Blocked]) -> BlockedError:
-    facts = sorted({f"{item.obstacle}: {item.reason}" for item in blocked})
+def _blocked_error(blocked: Sequence[Blocked]) -> BlockedError:
+    facts = sorted({item.fact for item in blocked})
     verb, it = ("thing is", "it") if len(facts) == 1 else ("things are", "them")
-    return BlockedError(
-        f"{len(facts)} {verb} in the way and not fetcher's to replace.",
-        facts=facts,
-        fix=f"move {it} away, or run `fetcher sync --force` to have {it} moved into .fetcher/trash/",
-    )
+    fix = f"move {it} away, or run `fetcher sync --force` to have {it} moved into .fetcher/trash/"
+    if any(item.is_linked_target for item in blocked):
+        fix = f"{fix}; or write where the link leads as an absolute `target`"
+    return BlockedError(f"{len(facts)} {verb} in the way and not fetcher's to replace.", facts=facts, fix=fix)
 
 
 def _missing(place: Iterable[Wanted], stored: Collection[Sha256]) -> tuple[Wanted, ...]:

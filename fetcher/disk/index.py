@@ -4,7 +4,11 @@ A cache with one duty beyond speed: it says which files fetcher wrote, and nothi
 may be replaced or removed.  Losing it therefore deletes nothing; the files are hashed
 again and those that are right are kept.
 
-Promises (tests/disk/test_index.py):
+A project may come with an index that somebody else wrote.  So no spot is believed that
+leaves the project, and an absolute one only in the very folder in which it was written.
+
+Promises (tests/disk/test_index.py, tests/test_hostile_state.py):
+  * a spot that fetcher would not have written there is as good as not in it;
   * an index that cannot be read is set aside and begun anew;
   * rows are written in one transaction a sync: all or none, wherever it is killed.
 """
@@ -16,11 +20,14 @@ from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from fetcher.core.digest import Sha256
+from fetcher.core.paths import why_unsafe_spot
 from fetcher.disk.atomic import disk_errors
 from fetcher.errors import DiskError
 
+_T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
 _FORMAT = 2  # PRAGMA user_version
@@ -30,6 +37,7 @@ CREATE TABLE IF NOT EXISTS files (
     mtime_ns INTEGER NOT NULL, inode INTEGER NOT NULL, looked_ns INTEGER NOT NULL,
     wrote INTEGER NOT NULL, damaged INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS home (folder INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS folders (spot TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS intents (
     spot TEXT PRIMARY KEY, model TEXT NOT NULL, sha256 TEXT NOT NULL
@@ -102,19 +110,35 @@ class Index:
         """All rows by spot; empty where there is no index that can be read."""
         found = self._read("SELECT spot, model, sha256, size, mtime_ns, inode, looked_ns, wrote, damaged FROM files")
         try:
-            return {str(values[0]): _row(values) for values in found}
+            rows = {str(values[0]): _row(values) for values in found}
+            return self._believed(rows)
         except (ValueError, TypeError) as error:
             _log.warning("index %s holds a row that cannot be read: %s", self._path, error)
             return {}
 
     def folders(self) -> set[str]:
         """Spots of the folders that fetcher made."""
-        return {str(values[0]) for values in self._read("SELECT spot FROM folders")}
+        return set(self._believed({str(values[0]): None for values in self._read("SELECT spot FROM folders")}))
 
     def intents(self) -> dict[str, Intent]:
         """By spot, what runs were about to write and did not live to tell."""
         found = self._read("SELECT spot, model, sha256 FROM intents")
-        return {str(spot): Intent(spot=str(spot), model=str(model), sha256=str(sha)) for spot, model, sha in found}
+        return self._believed(
+            {str(spot): Intent(spot=str(spot), model=str(model), sha256=str(sha)) for spot, model, sha in found}
+        )
+
+    def _believed(self, by_spot: dict[str, _T]) -> dict[str, _T]:
+        """Without the spots that this project's fetcher did not write here."""
+        at_home = any(os.path.isabs(spot) for spot in by_spot) and self._is_at_home()
+        reasons = {spot: why_unsafe_spot(spot, absolute=at_home) for spot in by_spot}
+        for spot, reason in reasons.items():
+            if reason:
+                _log.warning("index %s names %s, which is not believed: %s", self._path, spot, reason)
+        return {spot: value for spot, value in by_spot.items() if not reasons[spot]}
+
+    def _is_at_home(self) -> bool:
+        """Whether the index was written in this very folder, and is no copy that came with the project."""
+        return self._read("SELECT folder FROM home") == [(folder_mark(self._path.parent),)]
 
     def announce(self, intents: Iterable[Intent], folders: Iterable[str]) -> None:
         """Say what is about to be written, so that a kill does not make it the user's.
@@ -175,13 +199,24 @@ class Index:
             for statement in _SCHEMA.split(";"):
                 db.execute(statement)
             db.execute("DELETE FROM files")
+            db.execute("DELETE FROM home")
             db.execute("DELETE FROM folders")
             db.execute("DELETE FROM intents")
+            db.execute("INSERT INTO home VALUES (?)", (folder_mark(self._path.parent),))
             db.executemany("INSERT INTO intents VALUES (?,?,?)", ((i.spot, i.model, i.sha256) for i in intents))
             db.executemany("INSERT INTO files VALUES (?,?,?,?,?,?,?,?,?)", map(_values, rows.values()))
             db.executemany("INSERT INTO folders VALUES (?)", ((spot,) for spot in sorted(set(folders))))
             db.execute(f"PRAGMA user_version = {_FORMAT}")
             db.execute("COMMIT")
+
+
+def folder_mark(folder: Path) -> int:
+    """What tells a folder from a copy of it in which somebody else's files came here."""
+    return _signed(folder.stat().st_ino)
+
+
+def _signed(inode: int) -> int:
+    return inode - (1 << 64) if inode >= 1 << 63 else inode  # SQLite integers are signed
 
 
 def _values(row: Row) -> tuple[object, ...]:
@@ -191,7 +226,7 @@ def _values(row: Row) -> tuple[object, ...]:
         str(row.sha256),
         row.size,
         row.mtime_ns,
-        row.inode - (1 << 64) if row.inode >= 1 << 63 else row.inode,  # SQLite integers are signed
+        _signed(row.inode),
         row.looked_ns,
         row.wrote,
         row.damaged,

@@ -9,6 +9,7 @@ Promises (tests/disk/test_leftovers.py, tests/crash):
 """
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from fetcher.core.digest import Sha256
@@ -26,9 +27,19 @@ def remove_leftovers(store: Store) -> None:
         DiskError: It may not be removed.
     """
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        for folder in list((store.root / "partial").iterdir()):
+        for folder in list(folders_below(store.root / "partial")):
             if _is_of_no_use(store, folder):
                 _remove(folder)
+
+
+def folders_below(parent: Path) -> Iterator[Path]:
+    """The folders in a folder; never through a symlink, which may have come with somebody's project.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError: There is no such folder.
+    """
+    if not parent.is_symlink():
+        yield from (folder for folder in parent.iterdir() if folder.is_dir() and not folder.is_symlink())
 
 
 def _is_of_no_use(store: Store, folder: Path) -> bool:

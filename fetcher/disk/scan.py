@@ -25,6 +25,7 @@ from fetcher.core.download import Span
 from fetcher.core.interfaces import Events
 from fetcher.core.plan import Leftover, LocalState, Look, State, Wanted
 from fetcher.core.proof import Proof
+from fetcher.disk.aliases import under_wanted_names
 from fetcher.disk.atomic import disk_errors
 from fetcher.disk.hashing import sha256_of
 from fetcher.disk.index import Intent, Row
@@ -119,6 +120,7 @@ class Scanner:
         self._trusted = trusted
         self._events = events
         self._parents: dict[str, Look | None] = {}
+        self._bases: set[str] = set()  # absolute targets, each with a `/` behind it
 
     def scan(
         self, wanted: Iterable[Wanted], *, models: Iterable[str] | None, elsewhere: Collection[str] = frozenset()
@@ -131,7 +133,10 @@ class Scanner:
             elsewhere: Spots that other models want: never leftovers.
         """
         chosen = _Chosen(models=None if models is None else frozenset(models), elsewhere=elsewhere)
-        seen = self._look_at_all(list(wanted))
+        items, before = list(wanted), dict(self._rows)
+        self._rows = under_wanted_names(self._rows, items, self._root)
+        self._bases = {item.spot.removesuffix(item.path) for item in items if os.path.isabs(item.spot)}
+        seen = self._look_at_all(items)
         rows = {spot: row for spot, row in self._rows.items() if spot not in seen}
         rows.update((spot, found.row) for spot, found in seen.items() if found.row)
         strays = [
@@ -150,7 +155,7 @@ class Scanner:
                 leftovers=tuple(filter(None, leftovers.values())),
             ),
             rows=rows,
-            before=dict(self._rows),
+            before=before,
             open_intents=tuple(intent for spot, intent in self._intents.items() if spot not in judged),
             intended=tuple(self._intents),
             bad=tuple(spot for spot, found in seen.items() if found.row and found.row.damaged),
@@ -284,9 +289,11 @@ class Scanner:
             return None
         if stat.S_ISDIR(mode):
             return None
-        if spot.startswith("/") and (self._root / spot).is_dir():
+        if os.path.isabs(spot) and not spot.startswith(tuple(self._bases)) and os.path.isdir(spot):
             return None  # an absolute target was written by the user, symlinks and all
-        return Look(state=State.FOREIGN, reason=f"{kind_of(mode)} where a folder is due", obstacle=spot)
+        leads_to = os.path.realpath(self._root / spot) if stat.S_ISLNK(mode) else ""
+        what = f"{kind_of(mode)} to {leads_to}" if leads_to else kind_of(mode)
+        return Look(state=State.FOREIGN, reason=f"{what} where a folder is due", obstacle=spot, leads_to=leads_to)
 
 
 def is_settled(row: Row) -> bool:

@@ -6,18 +6,21 @@
 Only names change, so nothing is copied and nothing can be cut short.  What is on a file
 system of its own stays there, in its own folder, under a hidden name.
 
-Promises (tests/disk/test_shelf.py):
+Promises (tests/disk/test_shelf.py, tests/test_hostile_state.py):
+  * no symlink is followed on the way to what is kept;
   * what is kept is found again by its spot, also by another process;
   * nothing that is kept already is replaced.
 """
 
+import contextlib
 import errno
 import hashlib
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
-from fetcher.disk.folder import NO_SHARING, Folder
+from fetcher.disk.folder import NO_SHARING, Folder, walk_to
 
 
 class Shelf:
@@ -44,16 +47,42 @@ class Shelf:
     def find(self, spot: str) -> Path | None:
         """Where what stood at a spot is kept; None if it is not."""
         for path in (self.place_of(spot), self._beside(spot)):
-            if os.path.lexists(path):
+            if os.path.lexists(path) and self._is_here(path):
                 return path
         return None
+
+    @contextlib.contextmanager
+    def opened(self, path: Path, *, made: list[str] | None = None) -> Iterator[Folder]:
+        """The folder of a kept file.
+
+        Args:
+            made: When given, missing folders are made.
+
+        Raises:
+            NotADirectoryError: A symlink is on the way to it.
+        """
+        for base in (self._folder.parent, self._root):
+            if path.is_relative_to(base):
+                if made is not None:
+                    base.mkdir(parents=True, exist_ok=True)
+                with walk_to(base, [*path.parent.relative_to(base).parts], made=made) as folder:
+                    yield folder
+                return
+        with Folder.at(path.parent) as folder:
+            yield folder
+
+    def _is_here(self, path: Path) -> bool:
+        try:
+            with self.opened(path) as folder:
+                return folder.lstat(path.name) is not None
+        except (FileNotFoundError, NotADirectoryError):
+            return False
 
     def link(self, source: Folder, spot: str, name: str) -> Path | None:
         """Keep a file that also keeps its name, by a hard link; None where links cannot be made."""
         place = self.place_of(spot)
-        place.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with Folder.at(place.parent) as trash:
+            with self.opened(place, made=[]) as trash:
                 source.link_to(name, trash, place.name)
         except FileExistsError:
             return place
@@ -67,8 +96,7 @@ class Shelf:
     def take(self, source: Folder, spot: str, name: str) -> Path:
         """Move whatever has this name here; returns where it is now."""
         place = self.place_of(spot)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with Folder.at(place.parent) as trash:
+        with self.opened(place, made=[]) as trash:
             if trash.lstat(place.name) is not None:
                 place = place.with_name(f"{place.name}.{secrets.token_hex(3)}")
             try:

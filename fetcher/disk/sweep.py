@@ -20,7 +20,7 @@ from fetcher.core.garbage import Stored, unneeded_objects, unneeded_partials
 from fetcher.disk import writer
 from fetcher.disk.atomic import disk_errors
 from fetcher.disk.claim import Claim, last_write
-from fetcher.disk.leftovers import empty
+from fetcher.disk.leftovers import empty, folders_below
 from fetcher.disk.registry import KnownProject
 from fetcher.disk.store import Store
 
@@ -60,10 +60,9 @@ def partials_of(store: Store) -> list[Stored]:
     """All partials and batches, by name."""
     found = []
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        for folder in sorted((store.root / "partial").iterdir()):
-            if folder.is_dir() and not folder.is_symlink():
-                size = sum(_room(path) for path in folder.iterdir())
-                found.append(Stored(name=folder.name, size=size, changed_s=last_write(folder)))
+        for folder in sorted(folders_below(store.root / "partial")):
+            size = sum(_room(path) for path in folder.iterdir())
+            found.append(Stored(name=folder.name, size=size, changed_s=last_write(folder)))
     return found
 
 

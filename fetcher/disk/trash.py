@@ -7,7 +7,11 @@
         kept/                what was replaced, removed or moved aside (shelf.py)
         taken/               what `undo` took away
 
-Promises (tests/disk/test_trash.py):
+A project may come with records that somebody else wrote.  So the whole record is refused
+if a step names a spot that leaves the project, or an absolute one that was not written in
+this very folder.
+
+Promises (tests/disk/test_trash.py, tests/test_hostile_state.py):
   * a change is on record, durable, before its first step;
   * what is no change of fetcher's is never removed, and neither is anything of the user's;
   * a record that cannot be read hides nothing else.
@@ -25,10 +29,12 @@ from pathlib import Path
 
 from fetcher.core.change import Act, Former, Step
 from fetcher.core.digest import Sha256
+from fetcher.core.paths import why_unsafe_spot
 from fetcher.disk.atomic import disk_errors, make_folder, rename_durably, write_atomic
 from fetcher.disk.hashing import sha256_of
-from fetcher.disk.index import Row
+from fetcher.disk.index import Row, folder_mark
 from fetcher.disk.shelf import Shelf
+from fetcher.errors import IntegrityError
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +50,7 @@ class Change:
     Attributes:
         index: The index (a manifest's) that the change belongs to.
         began_s: When, in seconds since the epoch.
+        at_home: Whether the record was written in this very folder.
         state: `open` (it did not end), `done`, `undone`, or `gone` (the trash has let it go).
     """
 
@@ -52,6 +59,7 @@ class Change:
     number: int
     index: str
     began_s: float
+    at_home: bool
     state: str
 
     @property
@@ -65,11 +73,33 @@ class Change:
         return Shelf(root=self.root, folder=self.folder / "taken", label=f"{self.number:06d}u")
 
     def steps(self) -> list[Step]:
-        """The steps, in the order in which they were taken; empty if they cannot be read."""
-        with contextlib.suppress(FileNotFoundError), self.record.open(encoding="utf-8") as lines:
-            next(lines)
-            return [_step(json.loads(line)) for line in lines]
-        return []
+        """The steps, in the order in which they were taken; empty if they cannot be read or believed."""
+        try:
+            return self.read()
+        except IntegrityError as error:
+            _log.warning("%s", error)
+            return []
+
+    def read(self) -> list[Step]:
+        """The steps, in the order in which they were taken.
+
+        Raises:
+            IntegrityError: They cannot be read, or fetcher would not have written them here.
+        """
+        found: list[Step] = []
+        try:
+            with self.record.open(encoding="utf-8") as lines:
+                next(lines)
+                found.extend(_step(json.loads(line), absolute=self.at_home) for line in lines)
+        except FileNotFoundError:
+            return []
+        except (ValueError, KeyError, TypeError, StopIteration) as error:
+            raise IntegrityError(
+                "The record of a sync cannot be believed; nothing was changed.",
+                facts=[f"record: {self.record}, line {len(found) + 2}", f"reason: {error}"],
+                fix=f"if the folder came with the project, remove it: rm -r {self.folder}",
+            ) from None
+        return found
 
     def end(self, state: str) -> "Change":
         """Say that the change was carried out (`done`), taken back (`undone`), or let go (`gone`)."""
@@ -154,15 +184,25 @@ class Trash:
         make_folder(self.folder)
         with disk_errors(folder):
             folder.mkdir()
-        head = {"version": _FORMAT, "index": self._index, "began_s": began_s}
+        home = folder_mark(self.folder.parent)
+        head = {"version": _FORMAT, "index": self._index, "began_s": began_s, "home": home}
         lines = [json.dumps(line, separators=(",", ":")) for line in (head, *map(_line, steps))]
         write_atomic(folder / "open.jsonl", "".join(f"{line}\n" for line in lines).encode("ascii"))
-        return Change(root=self._root, folder=folder, number=number, index=self._index, began_s=began_s, state="open")
+        return Change(
+            root=self._root,
+            folder=folder,
+            number=number,
+            index=self._index,
+            began_s=began_s,
+            at_home=True,
+            state="open",
+        )
 
     def _folders(self) -> list[tuple[int, Path]]:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             named = [(_NAME.match(name), name) for name in os.listdir(self.folder)]
-            return sorted((int(found[1]), self.folder / name) for found, name in named if found)
+            folders = ((int(found[1]), self.folder / name) for found, name in named if found)
+            return sorted((number, folder) for number, folder in folders if not folder.is_symlink())
         return []
 
     def _change(self, number: int, folder: Path) -> Change | None:
@@ -175,17 +215,25 @@ class Trash:
             except (ValueError, KeyError, TypeError) as error:
                 _log.warning("the record in %s cannot be read: %s", folder, error)
                 return None
-            index, began_s = head
-            return Change(root=self._root, folder=folder, number=number, index=index, began_s=began_s, state=state)
+            index, began_s, home = head
+            return Change(
+                root=self._root,
+                folder=folder,
+                number=number,
+                index=index,
+                began_s=began_s,
+                at_home=home == folder_mark(self.folder.parent),
+                state=state,
+            )
         return None
 
 
-def _head(line: str) -> tuple[str, float]:
-    """A record's first line: whose it is and when it began."""
+def _head(line: str) -> tuple[str, float, object]:
+    """A record's first line: whose it is, when it began, and the mark of the folder in which it was written."""
     head = json.loads(line)
     if head["version"] != _FORMAT:
         raise ValueError(f"version {head['version']!r}")
-    return str(head["index"]), float(head["began_s"])
+    return str(head["index"]), float(head["began_s"]), head.get("home")
 
 
 def former_of(row: Row) -> Former:
@@ -205,8 +253,20 @@ def _line(step: Step) -> dict[str, object]:
     return {key: value for key, value in asdict(step).items() if value not in ("", 0, None)}
 
 
-def _step(line: dict[str, object]) -> Step:
+def _step(line: dict[str, object], *, absolute: bool) -> Step:
+    """A step as it was written.
+
+    Args:
+        absolute: Whether absolute spots may be believed.
+
+    Raises:
+        ValueError, KeyError, TypeError: fetcher would not have written it.
+    """
     former = line.pop("former", None)
+    for spot in filter(None, (str(line["spot"]), str(line.get("origin", "")))):
+        reason = why_unsafe_spot(spot, absolute=absolute)
+        if reason:
+            raise ValueError(f"unsafe spot {spot[:200]!r}: {reason}")
     return Step(
         act=Act(str(line["act"])),
         spot=str(line["spot"]),

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from fetcher.core.hints import closest
 from fetcher.core.manifest import BUILT_IN_SCHEMES, SHORT_FORMS, SourceRef
-from fetcher.core.paths import ModelName, RepoPath
+from fetcher.core.paths import ModelName, RepoPath, is_own_folder
 from fetcher.core.web import SecretInAddress
 from fetcher.formats.mistakes import meant_source
 from fetcher.formats.problems import Refused, refusal
@@ -24,7 +24,6 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _TOKEN = re.compile(r"ms-|hf_[A-Za-z0-9]{16,}\Z|[0-9a-fA-F-]{32,}\Z")
 _SOURCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
-_OWN_FOLDERS = (".git", ".fetcher")
 
 
 def secret_in_address() -> Refused:
@@ -144,7 +143,7 @@ def checked_target(text: str) -> str:
             expected="a folder relative to models.toml, or an absolute path",
             fix="write the absolute path",
         )
-    if {part.lower() for part in text.split("/")} & set(_OWN_FOLDERS):
+    if any(map(is_own_folder, text.split("/"))):
         raise refusal(
             "lies in a folder of git or of fetcher",
             expected="a folder of the project other than `.git` and `.fetcher`",

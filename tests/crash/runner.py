@@ -6,6 +6,8 @@ hundreds of runs take seconds.  It reads one order a line and answers with one l
     {"argv": [...], "cwd": ..., "env": {...}, "roots": [...], "out": ..., "mode": ..., "at": k}
     {"code": ..., "count": ..., "operation": ...}
 
+In the mode `swap` an order has "swap" too: a folder, and where it is moved and a link to elsewhere put instead.
+
 `code` is the exit code, -9 after SIGKILL.  `count` is how many operations below one of the
 roots were seen, `operation` what the k-th of them was.  Modes: see `Mode`.
 """
@@ -33,6 +35,7 @@ class Mode(StrEnum):
     eio = "eio"  # it alone fails
     full = "full"  # it and all that take room after it fail: the disk is full
     broken = "broken"  # it and all after it fail: the disk became read-only
+    swap = "swap"  # right before it somebody moves a folder away and puts a link to elsewhere in its place
 
 
 _TAKES_ROOM = {"write", "pwrite64", "writev", "pwritev", "copy_file_range", "ioctl", "fallocate", "fsync", "fdatasync",
@@ -43,8 +46,9 @@ _TAKES_ROOM = {"write", "pwrite64", "writev", "pwritev", "copy_file_range", "ioc
 class _Watch:
     """Counts the operations and decides at the k-th."""
 
-    def __init__(self, roots: Sequence[str], mode: Mode, at: int) -> None:
+    def __init__(self, roots: Sequence[str], mode: Mode, at: int, swap: Sequence[str]) -> None:
         self._roots = tuple(roots)
+        self._swap = swap
         self._mode = mode
         self._at = at
         self.count = 0
@@ -61,6 +65,10 @@ class _Watch:
         return self._fail(operation)
 
     def _fail(self, operation: Operation) -> int:
+        if self._mode is Mode.swap:
+            if self.count == self._at:
+                _swap(*self._swap)
+            return 0
         if self._mode is Mode.tear and operation.name in ("write", "pwrite64"):
             _write_half(operation)
         if self._mode in (Mode.kill, Mode.tear):
@@ -70,6 +78,14 @@ class _Watch:
         if self._mode is Mode.full:
             return errno.ENOSPC if operation.name in _TAKES_ROOM else 0
         return errno.EIO if self.count == self._at else 0
+
+
+def _swap(folder: str, away: str, elsewhere: str) -> None:
+    """Put a link in a folder's place, or where it would be made."""
+    if os.path.isdir(folder):
+        os.rename(folder, away)
+    os.makedirs(os.path.dirname(folder), exist_ok=True)
+    os.symlink(elsewhere, folder)
 
 
 def _write_half(operation: Operation) -> None:
@@ -93,7 +109,7 @@ def _appends(here: str, descriptor: int) -> bool:
 
 
 def _run(order: Mapping[str, Any]) -> dict[str, object]:
-    watch = _Watch(order["roots"], Mode(order["mode"]), order["at"])
+    watch = _Watch(order["roots"], Mode(order["mode"]), order["at"], order["swap"])
     ours, theirs = socket.socketpair()
     child = os.fork()
     if child == 0:

@@ -1,9 +1,11 @@
-"""Commands that are stopped at each of their file operations, and what must hold afterwards.
+"""Commands that are stopped or disturbed at each of their file operations, and what must hold afterwards.
 
 After each stop, at once: the user's files are as they were, every final name holds the
 old bytes or the new ones, and a command that ended by itself ended with 0 or 11 and said why.
 After one more run without a stop: the disk is what it is after a run that was never stopped,
 file by file, so that no partial and no temporary file is left over.
+After a folder of the target has become a link to a folder that looks the same: that one is
+as it was, to the inode, and so is every file of the user's, wherever it is now.
 """
 
 import json
@@ -51,9 +53,9 @@ class Runner:
         )
 
     def run(self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], roots: Sequence[Path],
-            mode: Mode = Mode.none, at: int = 0) -> Ended:  # fmt: skip
+            mode: Mode = Mode.none, at: int = 0, swap: Sequence[Path] = ()) -> Ended:  # fmt: skip
         order = {"argv": list(argv), "cwd": str(cwd), "env": dict(env), "roots": [f"{root}/" for root in roots],
-                 "out": str(self._out), "mode": mode, "at": at}  # fmt: skip
+                 "out": str(self._out), "mode": mode, "at": at, "swap": list(map(str, swap))}  # fmt: skip
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(order) + "\n")
@@ -96,15 +98,22 @@ class World:
     def store(self) -> Path:
         return self.folder / "store"
 
+    @property
+    def elsewhere(self) -> Path:
+        """A folder that is not the project's."""
+        return self.folder / "elsewhere"
+
     def begin(self) -> None:
-        for path in (self.project, self.store):
+        for path in (self.project, self.store, self.elsewhere):
             shutil.rmtree(path, ignore_errors=True)
         self.project.mkdir(parents=True)
         self.users = {}
 
     def fetcher(self, *argv: str, mode: Mode = Mode.none, at: int = 0) -> Ended:
         env = {**self.environment, "FETCHER_STORE": str(self.store)}
-        return self.runner.run(argv, cwd=self.project, env=env, roots=[self.project, self.store], mode=mode, at=at)
+        swap = (self.project / "models/m", self.project / "models/m.away", self.elsewhere)
+        roots = [self.project, self.store]
+        return self.runner.run(argv, cwd=self.project, env=env, roots=roots, mode=mode, at=at, swap=swap)
 
     def ok(self, *argv: str) -> Ended:
         ended = self.fetcher(*argv)
@@ -188,13 +197,45 @@ class Judge:
         _judge_final(world, self._after, self._names, where)
         return True
 
+    def swap(self, at: int) -> bool:
+        """Put a link in the target's place right before the k-th operation; False if the run ended before."""
+        world, scenario = self._world, self._scenario
+        world.begin()
+        scenario.prepare(world)
+        target = world.project / "models/m"
+        if target.is_dir():
+            shutil.copytree(target, world.elsewhere)
+        else:
+            world.elsewhere.mkdir()
+        before = _looks(world.elsewhere)
+        ended = world.fetcher(*scenario.argv, mode=Mode.swap, at=at)
+        where = f"{scenario.name}, a link at {at}: {ended.operation}\nended with {ended.code}\n{ended.out}"
+        _judge_end(ended, where, (0, 4, 9, 11))
+        assert _looks(world.elsewhere) == before, f"{where}\nthe folder to which the link leads was changed"
+        _judge_users(world, where)
+        return ended.count >= at
 
-def _judge_end(ended: Ended, where: str) -> None:
-    assert ended.code in (-9, 0, 11), f"{where}\nended with {ended.code}\n{ended.out}"
+
+def _looks(folder: Path) -> dict[str, tuple[int, int, bytes]]:
+    """Inode, mode and content of every file, and the folders."""
+    found = {}
+    for path in folder.rglob("*"):
+        status = path.lstat()
+        found[str(path)] = (status.st_ino, status.st_mode, path.read_bytes() if path.is_file() else b"")
+    return found
+
+
+def _judge_end(ended: Ended, where: str, fine: Sequence[int] = (-9, 0, 11)) -> None:
+    assert ended.code in fine, f"{where}\nended with {ended.code}\n{ended.out}"
     assert "Traceback" not in ended.out, f"{where}\n{ended.out}"
-    if ended.code == 11:
+    if ended.code not in (0, -9):
         assert "\n  fix: " in ended.out, f"{where}\n{ended.out}"
         assert "The disk or the output refuses" not in ended.out, f"{where}\n{ended.out}"
+
+
+def _judge_users(world: World, where: str) -> None:
+    found = {data for name, data in read_tree(world.project).items() if not name.startswith(".fetcher/objects/")}
+    assert set(world.users.values()) <= found, f"{where}\na file of the user's is gone"
 
 
 def _judge_disk(world: World, before: Mapping[str, bytes], after: Mapping[str, bytes], where: str) -> None:

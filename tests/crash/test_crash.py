@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fetcher.serve.hub import Hub
+from tests.cli.test_verify import rot
 from tests.crash.runner import Mode
 from tests.crash.scenarios import Judge, Scenario, World, running
 from tests.crash.syscalls import can_watch
@@ -71,6 +72,32 @@ def _upgraded(world: World) -> None:
     world.ok(*SYNC)
 
 
+def _collected(world: World) -> None:
+    """A store with objects, chunk lists and a partial that nobody needs any more."""
+    _upgrade(world)
+    world.ok(*SYNC)
+    for where in ("trash", "index.sqlite", "ready"):
+        _remove(world.project / ".fetcher" / where)
+    old = world.store / "partial" / ("0" * 64)
+    old.mkdir(parents=True)
+    (old / "data").write_bytes(b"abandoned")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _rotten(world: World) -> None:
+    """One byte of a file and of its object differs; neither size nor date tells."""
+    _first("model")(world)
+    world.ok(*SYNC)
+    shutil.rmtree(world.project / ".fetcher" / "trash")
+    rot(world.project / "models/m/model.safetensors", 5)
+
+
 def _begin(world: World) -> None:
     world.write(".gitattributes", "*.bin binary")  # gets a line more
     world.user_file("notes.md", b"notes")
@@ -78,6 +105,8 @@ def _begin(world: World) -> None:
 
 SYNC = ("sync", "-q")
 UNDO = ("undo", "-q")
+GC = ("store", "gc", "--grace", "0", "-q")
+REPAIR = ("verify", "--repair", "-q")
 AGAIN = (SYNC, ("sync", "--check"))
 SCENARIOS = {
     scenario.name: scenario
@@ -87,12 +116,15 @@ SCENARIOS = {
         Scenario(name="large", prepare=_first("large"), argv=SYNC, again=AGAIN, min_count=200),
         Scenario(name="upgrade", prepare=_upgrade, argv=SYNC, again=AGAIN, min_count=60),
         Scenario(name="undo", prepare=_upgraded, argv=UNDO, again=(UNDO,), min_count=20),
+        Scenario(name="gc", prepare=_collected, argv=GC, again=(GC, ("sync", "--check")), min_count=12),
+        Scenario(name="repair", prepare=_rotten, argv=REPAIR, again=(REPAIR, ("sync", "--check")), min_count=30),
         Scenario(name="lock", prepare=_relock, argv=("lock",), again=(("lock",), ("lock", "--check")), min_count=5),
         Scenario(name="init", prepare=_begin, argv=("init", "-q"), again=(("init", "-q"),), min_count=10, fine=(0, 9)),
     ]
 }
 _SOME = 10
-MODES = [mode for mode in Mode if mode is not Mode.none]
+MODES = [mode for mode in Mode if mode not in (Mode.none, Mode.swap)]
+SWAPPED = ["first", "many", "upgrade", "undo", "repair"]
 
 
 @pytest.fixture
@@ -121,7 +153,7 @@ def test_every_stop(
     record_property("stopped at k", f"1 … {at - 1}, all")
 
 
-@pytest.mark.parametrize("name", ["first", "many", "upgrade", "undo", "lock", "init"])
+@pytest.mark.parametrize("name", ["first", "many", "upgrade", "undo", "gc", "repair", "lock", "init"])
 def test_some_stops(world: World, name: str, record_property: Callable[[str, object], None]) -> None:
     """The short form: stops spread evenly, the modes in turn; `make crash` does all."""
     judge = Judge(world, SCENARIOS[name])
@@ -129,3 +161,28 @@ def test_some_stops(world: World, name: str, record_property: Callable[[str, obj
     for number, at in enumerate(stops):
         judge.stop(MODES[number % len(MODES)], at)
     record_property("stopped at k", f"1 … {judge.count}, {len(stops)} of them")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("name", SWAPPED)
+def test_a_folder_that_becomes_a_link_at_any_operation(
+    world: World, name: str, record_property: Callable[[str, object], None]
+) -> None:
+    """k = 1, 2, 3 … until a run ends untouched: nothing is written or removed where the link leads."""
+    judge, at = Judge(world, SCENARIOS[name]), 1
+    while judge.swap(at):
+        at += 1
+    record_property("a link at k", f"1 … {at - 1}, all")
+
+
+@pytest.mark.parametrize("name", ["upgrade", "undo"])
+def test_a_folder_that_becomes_a_link_at_some_operations(
+    world: World, name: str, record_property: Callable[[str, object], None]
+) -> None:
+    """The short form; `make crash` does all."""
+    judge = Judge(world, SCENARIOS[name])
+    places = [judge.count - number * judge.count // _SOME for number in range(_SOME)]
+    for at in places:
+        judge.swap(at)
+    record_property("a link at k", f"1 … {judge.count}, {len(places)} of them")

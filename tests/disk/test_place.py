@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fetcher.core.plan import Leftover, State
-from fetcher.disk.place import COPY_BELOW
+from fetcher.disk.bring import COPY_BELOW
 from fetcher.errors import BlockedError, IntegrityError
 from tests.disk.looks import World, wanted
 from tests.hub.publish import read_tree

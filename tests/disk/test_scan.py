@@ -125,7 +125,7 @@ def test_a_parent_that_is_a_symlink_is_in_the_way_and_named(world: World, tmp_pa
     (world.root / "models").symlink_to(outside)
     look = world.look(wanted("deep/a", _OLD))
     assert (look.state, look.obstacle) == (State.FOREIGN, "models")
-    assert look.reason == "a symlink where a folder is due"
+    assert look.reason == f"a symlink to {tmp_path / 'outside'} where a folder is due"
 
 
 def test_a_parent_that_is_a_file_is_in_the_way_and_named(world: World) -> None:

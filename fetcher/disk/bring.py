@@ -1,0 +1,89 @@
+"""The bytes of an object under a temporary name beside their spot: shared where that can be, else copied.
+
+Promise (tests/disk/test_place.py):
+  * what is copied is hashed on its way; damaged bytes are an IntegrityError.
+"""
+
+import hashlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from fetcher.core.plan import Wanted
+from fetcher.disk.atomic import backdate
+from fetcher.disk.folder import NO_SHARING, Folder
+from fetcher.disk.share import clone
+from fetcher.errors import IntegrityError
+
+COPY_BELOW = 1 << 20  # bytes; an edit of a small file in place must not reach the store
+_PIECE = 1 << 20  # bytes
+
+
+def bring(source: Path, folder: Folder, temporary: str, wanted: Wanted) -> None:
+    """Make the temporary name hold the object's bytes, durably.
+
+    Raises:
+        IntegrityError: They are not the locked ones.
+    """
+    if wanted.size >= COPY_BELOW:
+        if _clone(source, folder, temporary):
+            return
+        try:
+            folder.link_here(source, temporary)
+        except OSError as error:
+            if error.errno not in NO_SHARING:
+                raise
+        else:
+            return
+    copy(source, folder, temporary, wanted)
+
+
+def later(descriptor: int) -> None:
+    """For `copy`: leave it to `make_durable`."""
+
+
+def copy(
+    source: Path, folder: Folder, temporary: str, wanted: Wanted, *, sync: Callable[[int], object] = os.fsync
+) -> None:
+    """Copy the object's bytes to a new name.
+
+    Args:
+        sync: Makes what an open file holds durable.
+
+    Raises:
+        IntegrityError: They are not the locked ones.
+    """
+    digest = hashlib.sha256()
+    with source.open("rb") as read, os.fdopen(folder.create(temporary), "wb", buffering=0) as write:
+        while piece := read.read(_PIECE):
+            digest.update(piece)
+            view = memoryview(piece)
+            while view:
+                view = view[write.write(view) :]
+        backdate(write.fileno())
+        sync(write.fileno())
+    if digest.hexdigest() != wanted.sha256:
+        raise IntegrityError(
+            f"The store's object of {wanted.label} is damaged.",
+            facts=[f"locked: sha256 {wanted.sha256}", f"found:  sha256 {digest.hexdigest()}"],
+            fix="run `fetcher sync` again; the object is fetched anew",
+        )
+
+
+def _clone(source: Path, folder: Folder, temporary: str) -> bool:
+    """Reflink (btrfs, xfs); False where the file system cannot."""
+    if sys.platform != "linux":
+        return False
+    descriptor = folder.create(temporary)
+    try:
+        with source.open("rb") as file:
+            if not clone(file.fileno(), descriptor):
+                folder.unlink(temporary)
+                return False
+        os.fchmod(descriptor, 0o444)
+        backdate(descriptor)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return True
