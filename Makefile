@@ -47,9 +47,10 @@ test: check debian   ## All checks and tests
 HF_VERSIONS := 0.24.0 0.36.0 1.0.0 1.33.0 2.4.0
 HF_CLIENTS := $(HF_VERSIONS:%=$(VENV)/hf/%)
 
+# 1.0 imports click without asking for it: Typer, which it asks for, brought it until it had a copy of its own.
 $(VENV)/hf/%/.done:
 	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python -m pip install -q huggingface_hub==$*
+	$(@D)/bin/python -m pip install -q huggingface_hub==$* click
 	@touch $@
 
 test-hf-clients: $(VENV)/.dev $(HF_CLIENTS:%=%/.done) ## Several versions of the official Hugging Face client against the hub; slow
