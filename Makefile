@@ -40,6 +40,10 @@ debian:              ## The Debian packages that tests start, where they can be 
 crash: $(VENV)/.dev  ## Stop each command at every one of its file operations; takes an hour
 	$(BIN)/pytest -n 2 -m slow tests/crash
 
+.PHONY: hostile
+hostile: $(VENV)/.dev ## Every kind of source against every kind of hostile server; slow
+	$(BIN)/pytest -n 2 -m 'slow or not slow' tests/sources/test_hostile.py
+
 test: check debian   ## All checks and tests
 	$(BIN)/pytest -n 2
 

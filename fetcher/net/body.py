@@ -8,7 +8,8 @@ Promises (tests/net/test_body.py, each for both ways):
   * the bytes are those of the reply, whatever the sizes of buffers and packets;
   * an end before Content-Length is a transient SourceError, and bytes before it are given first;
   * `close` may be called by another thread: the reader wakes up with an error, and no
-    descriptor is closed while it is read.
+    descriptor is closed while it is read;
+  * a host that sends a byte now and then is taken for one that sends nothing.
 """
 
 import contextlib
@@ -22,6 +23,7 @@ from fetcher.core.interfaces import Body, Closing, Head
 from fetcher.errors import SourceError
 from fetcher.net import failures
 
+LEAST = 512  # bytes in the time after which silence is given up: 8 a second, less than any modem
 _SLICE_S = 0.25  # a slow link's bytes are handed over after this, so that its reader sees them come
 
 
@@ -31,6 +33,37 @@ class Feed(Protocol):
     def read(self, view: memoryview) -> int:
         """Put at least one byte at the start of `view`; 0 only at the end."""
         ...
+
+
+class Pulse:
+    """Reads a feed while it lives.
+
+    Args:
+        idle_timeout_s: Seconds of waiting within which `LEAST` bytes must come; pauses of the reader do not count.
+    """
+
+    def __init__(self, host: str, idle_timeout_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._host = host
+        self._idle_timeout_s = idle_timeout_s
+        self._clock = clock
+        self._came = 0
+        self._waited_s = 0.0
+
+    def read(self, feed: Feed, view: memoryview) -> int:
+        """As `Feed.read`.
+
+        Raises:
+            SourceError: As the feed, or too little came (`transient`).
+        """
+        begun_s = self._clock()
+        count = feed.read(view)
+        self._waited_s += self._clock() - begun_s
+        self._came += count
+        if self._came >= LEAST:
+            self._came, self._waited_s = 0, 0.0
+        elif count and self._waited_s > self._idle_timeout_s:
+            raise failures.dripping(self._host, LEAST, self._idle_timeout_s)
+        return count
 
 
 class ChunkFeed:
@@ -117,6 +150,7 @@ class HttpBody(Closing):
         feed: Where bytes come from.
         wake: Ends what the socket is doing, without closing it.
         release: Gives the connection back or closes it.
+        idle_timeout_s: As for Pulse.
     """
 
     def __init__(
@@ -126,12 +160,14 @@ class HttpBody(Closing):
         feed: Feed,
         wake: Callable[[], None],
         release: Callable[[], None],
+        idle_timeout_s: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._head = head
         self._feed = feed
         self._wake = wake
         self._release = release
+        self._pulse = Pulse(head.host, idle_timeout_s, clock)
         self._clock = clock
         self._lock = threading.Lock()
         self._reading = False
@@ -179,7 +215,7 @@ class HttpBody(Closing):
         end_s = self._clock() + _SLICE_S
         while filled < len(buffer):
             try:
-                count = self._feed.read(buffer[filled:])
+                count = self._pulse.read(self._feed, buffer[filled:])
             except SourceError as error:
                 self._pending = failures.closed(self._head.host) if self._closed.is_set() else error
                 if not filled:

@@ -14,6 +14,11 @@ def stalled(host: str, idle_timeout_s: float) -> SourceError:
     return SourceError(f"{host} sent nothing for {idle_timeout_s:g} s.", fix=_AGAIN, transient=True)
 
 
+def dripping(host: str, least: int, idle_timeout_s: float) -> SourceError:
+    """A few bytes now and then, as if to keep us waiting."""
+    return SourceError(f"{host} sent less than {least} bytes in {idle_timeout_s:g} s.", fix=_AGAIN, transient=True)
+
+
 def cut(host: str, reason: str) -> SourceError:
     """The connection ended before the reply did."""
     return SourceError(f"{host} closed the connection early.", facts=[f"reason: {reason}"], fix=_AGAIN, transient=True)

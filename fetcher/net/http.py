@@ -27,7 +27,7 @@ from fetcher.core.interfaces import Head
 from fetcher.core.secrets import SECRETS
 from fetcher.errors import ConfigError, FetcherError, SourceError
 from fetcher.net import failures
-from fetcher.net.body import Feed, HttpBody
+from fetcher.net.body import Feed, HttpBody, Pulse
 from fetcher.net.exchange import RAW_FROM, Exchange, LaneExchange, LibraryExchange, translated
 from fetcher.net.heads import body_length, content_length, content_range, media_type, rate_limit_s, retry_after_s
 from fetcher.net.lane import REDIRECTS, Lane
@@ -39,6 +39,7 @@ from fetcher.net.transport import Clients, Transport, mounts, once
 from fetcher.net.trust import tls_context
 
 MAX_REPLY = 64 << 20  # bytes of a reply that is read whole; 100,000 entries of a listing take 40 MiB
+MAX_VALUES = 3_000_000  # of a reply in JSON; 100,000 entries of 25 keys, and 1 GB of memory at the worst
 _MAX_REFUSAL = 64 << 10  # bytes read of an error's text
 _MAX_REDIRECTS = 5
 _WHOLE_REPLY_S = 300.0  # a listing that drips for longer than this is given up
@@ -88,8 +89,11 @@ class Reply:
         """The parsed content.
 
         Raises:
-            SourceError: It is not JSON.
+            SourceError: It is not JSON, or such that a few bytes of text are many of memory.
         """
+        if sum(map(self.content.count, (b",", b"[", b"{"))) > MAX_VALUES:  # each value but the first is behind one
+            facts = (f"limit: {MAX_VALUES} values", f"path: {self.path}")
+            raise failures.not_understood(self.host, "sent a reply that is too large", facts=facts)
         try:
             return json.loads(self.content)
         except (ValueError, RecursionError):
@@ -119,7 +123,7 @@ class HttpClient:
         idle_timeout_s: Seconds without a byte after which a reply is given up.
         tls: Makes or gives the TLS context; called once, at the first https URL.
         may_go_private: Whether redirects may lead from public hosts to private ones.
-        head_s: Seconds for a reply's head, however it drips.
+        head_s: Seconds for a reply's head, however it drips; None for five times as long as for a byte.
         wall_clock: Seconds since the epoch, for Retry-After dates.
     """
 
@@ -129,10 +133,10 @@ class HttpClient:
         idle_timeout_s: float = 60.0,
         tls: Callable[[], ssl.SSLContext] = lambda: tls_context({}),
         may_go_private: bool = False,
-        head_s: float = HEAD_S,
+        head_s: float | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        self._head_s = head_s
+        self._head_s = min(HEAD_S, 5 * idle_timeout_s) if head_s is None else head_s
         self._neighbours = Neighbours(may_go=may_go_private)
         self._idle_timeout_s = idle_timeout_s
         self._tls = once(tls)
@@ -141,7 +145,10 @@ class HttpClient:
         self._lot = ParkingLot()
         self._clients = Clients(self._client)
         self._lane = Lane(
-            self._lot, headers={"Connection": "keep-alive", **self._headers}, idle_timeout_s=idle_timeout_s
+            self._lot,
+            headers={"Connection": "keep-alive", **self._headers},
+            idle_timeout_s=idle_timeout_s,
+            head_s=self._head_s,
         )
 
     def get(
@@ -244,7 +251,7 @@ class HttpClient:
         try:
             if failures.is_transient(exchange.status):
                 raise self._refused(exchange)
-            return _read_whole(exchange, exchange.chunks(), limit)
+            return self._read_whole(exchange, exchange.chunks(), limit)
         finally:
             exchange.release()
 
@@ -267,7 +274,7 @@ class HttpClient:
             if exchange.status not in redirects:
                 return exchange
             try:
-                _drain(exchange)
+                self._drain(exchange)
                 there = _next_hop(here, exchange.headers.get("location"), seen)
                 self._neighbours.require_public(url, here, there)
                 seen.append(there)
@@ -311,7 +318,47 @@ class HttpClient:
         if exchange.status not in (200, 206, 416):
             raise self._why(exchange, asked, explain)
         head = _head(exchange)
-        return HttpBody(head=head, feed=exchange.feed(head.length), wake=exchange.wake, release=exchange.release)
+        return HttpBody(
+            head=head,
+            feed=exchange.feed(head.length),
+            wake=exchange.wake,
+            release=exchange.release,
+            idle_timeout_s=self._idle_timeout_s,
+        )
+
+    def _read_whole(self, exchange: Exchange, feed: Feed, limit: int) -> Reply:
+        """Read a reply of at most `limit` bytes."""
+        host, path = host_of(exchange.url), path_of(exchange.url)
+        if exchange.headers.get("content-encoding", "identity").lower() != "identity":
+            # A few KB can unpack to all of the memory; identity was asked for.
+            raise failures.not_understood(
+                host, "sent an encoded reply, which was not asked for", facts=(f"path: {path}",)
+            )
+        content = bytearray()
+        buffer = memoryview(bytearray(_PIECE))
+        pulse = Pulse(host, self._idle_timeout_s)
+        end_s = time.monotonic() + _WHOLE_REPLY_S
+        while count := pulse.read(feed, buffer):
+            content += buffer[:count]
+            if len(content) > limit:
+                facts = (f"limit: {limit} bytes", f"path: {path}")
+                raise failures.not_understood(host, "sent a reply that is too large", facts=facts)
+            if time.monotonic() > end_s:
+                raise failures.cut(host, f"the reply took longer than {_WHOLE_REPLY_S:g} s")
+        headers = {name.lower(): value for name, value in exchange.headers.items()}
+        return Reply(status=exchange.status, host=host, path=path, content=bytes(content), headers=headers)
+
+    def _drain(self, exchange: Exchange) -> None:
+        """Read a short body that nobody wants, so that its connection can be used again."""
+        length = _length(exchange)
+        if length is None or length > _MAX_REFUSAL:
+            return
+        feed = exchange.feed(length)
+        buffer = memoryview(bytearray(_PIECE))
+        pulse = Pulse(host_of(exchange.url), self._idle_timeout_s)
+        with contextlib.suppress(SourceError):
+            while pulse.read(feed, buffer):
+                pass
 
     # failing
 
@@ -322,11 +369,11 @@ class HttpClient:
         if status in (401, 403) and not is_asked_host:
             return failures.link_refused(status, host=host_of(url), path=path_of(url))
         if explain and is_asked_host and not failures.is_transient(status):
-            explained = explain(_read_whole(exchange, exchange.feed(_length(exchange)), _MAX_REFUSAL))
+            explained = explain(self._read_whole(exchange, exchange.feed(_length(exchange)), _MAX_REFUSAL))
             if explained:
                 return explained
         else:
-            _drain(exchange)
+            self._drain(exchange)
         return self._refused(exchange)
 
     def _refused(self, exchange: Exchange) -> FetcherError:
@@ -336,38 +383,6 @@ class HttpClient:
         if wait_s is None:
             wait_s = rate_limit_s(headers.get("ratelimit"))
         return failures.refused(exchange.status, host=host_of(url), path=path_of(url), retry_after_s=wait_s)
-
-
-def _read_whole(exchange: Exchange, feed: Feed, limit: int) -> Reply:
-    """Read a reply of at most `limit` bytes."""
-    host, path = host_of(exchange.url), path_of(exchange.url)
-    if exchange.headers.get("content-encoding", "identity").lower() != "identity":
-        # A few KB can unpack to all of the memory; identity was asked for.
-        raise failures.not_understood(host, "sent an encoded reply, which was not asked for", facts=(f"path: {path}",))
-    content = bytearray()
-    buffer = memoryview(bytearray(_PIECE))
-    end_s = time.monotonic() + _WHOLE_REPLY_S
-    while count := feed.read(buffer):
-        content += buffer[:count]
-        if len(content) > limit:
-            facts = (f"limit: {limit} bytes", f"path: {path}")
-            raise failures.not_understood(host, "sent a reply that is too large", facts=facts)
-        if time.monotonic() > end_s:
-            raise failures.cut(host, f"the reply took longer than {_WHOLE_REPLY_S:g} s")
-    headers = {name.lower(): value for name, value in exchange.headers.items()}
-    return Reply(status=exchange.status, host=host, path=path, content=bytes(content), headers=headers)
-
-
-def _drain(exchange: Exchange) -> None:
-    """Read a short body that nobody wants, so that its connection can be used again."""
-    length = _length(exchange)
-    if length is None or length > _MAX_REFUSAL:
-        return
-    feed = exchange.feed(length)
-    buffer = memoryview(bytearray(_PIECE))
-    with contextlib.suppress(SourceError):
-        while feed.read(buffer):
-            pass
 
 
 def _length(exchange: Exchange) -> int | None:

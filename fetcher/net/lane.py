@@ -21,13 +21,12 @@ from urllib.parse import urlsplit
 
 from fetcher.net import failures
 from fetcher.net.body import set_timeout
-from fetcher.net.parking import HEAD_END, Connection, Origin, ParkingLot, Route
+from fetcher.net.parking import HEAD_END, HEAD_S, Connection, Origin, ParkingLot, Route
 from fetcher.net.redact import host_of, origin_of
 
 REDIRECTS = (301, 302, 303, 307, 308)
 _DOUBT = 8  # for an answer that httpx had to fetch again; each other answer takes 1 away
 _MOST_DOUBT = 24  # then the host is left to httpx: more than one question in nine was asked twice
-_HEAD_S = 300.0  # a head that drips for longer is given up
 
 # URLs that httpx sends as they are: no escapes to add, no names to encode, no dots to resolve.
 _PLAIN_URL = re.compile(
@@ -69,6 +68,7 @@ class Lane:
     Args:
         headers: Sent with each request, as httpx has them.
         idle_timeout_s: Seconds without a byte after which a reply is given up.
+        head_s: Seconds for a reply's head.
     """
 
     def __init__(
@@ -77,11 +77,13 @@ class Lane:
         *,
         headers: Mapping[str, str],
         idle_timeout_s: float,
+        head_s: float = HEAD_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._lot = lot
         self._headers = dict(headers)
         self._idle_timeout_s = idle_timeout_s
+        self._head_s = head_s
         self._clock = clock
         self._lock = threading.Lock()
         self._doubts: Counter[Origin] = Counter()
@@ -146,7 +148,7 @@ class Lane:
     def _receive_head(self, connection: Connection) -> tuple[int, int]:
         """Bytes received, and where the body begins in them; 0 if there is no whole head."""
         view, filled = memoryview(connection.buffer), 0
-        end_s = self._clock() + _HEAD_S
+        end_s = self._clock() + self._head_s
         while filled < len(view) and self._clock() < end_s:
             count = connection.sock.recv_into(view[filled:])
             if count == 0:

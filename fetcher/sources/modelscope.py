@@ -11,7 +11,6 @@ Promises (tests/sources/test_modelscope.py, one test a trap of the hub):
   * no error holds the token.
 """
 
-import json
 import random
 import re
 import time
@@ -355,7 +354,7 @@ class ModelScopeSource:
         Args:
             path: The file that was asked for, if it was one.
         """
-        envelope = _envelope(reply.content)
+        envelope = _envelope(reply)
         status, code = reply.status, envelope.get("Code")
         failed = bool(envelope) and (envelope.get("Success") is False or code not in (200, None))
         if status == 200 and not failed:
@@ -422,11 +421,11 @@ def _raise_if_down(error: FetcherError) -> None:
         raise error
 
 
-def _envelope(content: bytes) -> Mapping[str, Any]:
+def _envelope(reply: Reply) -> Mapping[str, Any]:
     """The hub's envelope around an answer; empty for anything else."""
     try:
-        document = json.loads(content)
-    except (ValueError, RecursionError):
+        document = reply.json()
+    except SourceError:
         return {}
     if not isinstance(document, dict) or not ("Success" in document or "Code" in document):
         return {}

@@ -319,7 +319,7 @@ def test_a_refused_question_is_the_error_that_it_means(
 @pytest.mark.parametrize(
     ("document", "reason"),
     [
-        ([], "reason: : Input should be an object"),
+        ([], "reason: it is no object of JSON"),
         ({}, "reason: objects: Field required"),
         ({"objects": [{"oid": "0" * 64}]}, "reason: it speaks of objects that were not asked for"),
         ({"objects": [], "transfer": "tus"}, "reason: it wants another way of transfer than was asked for"),

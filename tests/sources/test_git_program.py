@@ -3,6 +3,7 @@
 import os
 import shlex
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -142,11 +143,47 @@ def test_a_git_without_a_sign_of_life_is_ended_with_its_children(make: MakeGit, 
 def test_signs_of_life_are_words_and_files_that_grow(make: MakeGit, tmp_path: Path) -> None:
     """A slow link is not a dead one."""
     words, task = _shell(
-        f"for i in 1 2 3 4 5 6; do sleep 0.3; echo x >> {tmp_path}/pack; done; "
+        f"for i in 1 2 3 4 5 6; do sleep 0.3; head -c 600 /dev/zero >> {tmp_path}/pack; done; "
         "for i in 1 2 3 4; do sleep 0.3; echo x >&2; done",
         watched=tmp_path,
     )
     assert make(idle_timeout_s=1.2).run_program(words, task).status == 0
+
+
+@pytest.mark.parametrize(
+    ("life", "complaint"),
+    [
+        ("echo remote: Counting >&2", "git.example closed the connection early.\n  reason: it sent words for"),
+        ("echo x >> {folder}/pack", "git.example sent nothing for 0.3 s."),
+    ],
+    ids=["words", "a byte now and then"],
+)
+def test_what_only_looks_alive_is_ended(make: MakeGit, tmp_path: Path, life: str, complaint: str) -> None:
+    """A hostile server can send words of progress, or two bytes of a pack, for ever."""
+    words, task = _shell(f"while true; do {life.format(folder=tmp_path)}; sleep 0.05; done", watched=tmp_path)
+    with pytest.raises(SourceError) as caught:
+        make(idle_timeout_s=0.3).run_program(words, task)
+    assert str(caught.value).startswith(complaint)
+    assert caught.value.transient
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a program that runs")
+def test_a_list_of_refs_without_an_end_does_not_fill_the_memory(make: MakeGit) -> None:
+    """git keeps all of it before it says a word; what it may keep holds for its helpers, too."""
+    refs = b"".join(b"003f%040x refs/heads/%08x\n" % (number, number) for number in range(20_000))
+
+    def endless(head: bytes) -> Iterator[bytes]:
+        yield b"HTTP/1.1 200 OK\r\nContent-Type: application/x-git-upload-pack-advertisement\r\n\r\n"
+        yield b"001e# service=git-upload-pack\n0000"
+        while True:
+            yield refs
+
+    with Wire(endless) as wire:
+        done = make(max_memory=64 << 20).run(Task(words=("ls-remote", "--", f"{wire.url}/owner/model")))
+    error = explained(done.complaint, host="git.example", secrets=(), token_fix="")
+    assert isinstance(error, SourceError)
+    assert not error.transient
+    assert str(error).startswith("git.example sends git more than it may keep in memory.\n  git: ")
 
 
 def test_what_says_too_much_is_ended(make: MakeGit) -> None:

@@ -179,8 +179,11 @@ class Batch:
             "hash_algo": "sha256",
         }
         reply = self._answer(json.dumps(question).encode("ascii"))
+        document = reply.json()
+        if not isinstance(document, dict):
+            raise self._odd(reply.host, "it is no object of JSON")
         try:
-            answer = _Answer.model_validate_json(reply.content)
+            answer = _Answer.model_validate(document)
         except ValidationError as error:
             where = error.errors(include_url=False, include_input=False)[0]
             place = ".".join(str(part) for part in where["loc"])
@@ -256,7 +259,7 @@ class Batch:
 
     def _refusal(self, reply: Reply) -> FetcherError:
         """The error of an answer to a question for links."""
-        facts = _said(reply.status, _message(reply.content), self._scrub)
+        facts = _said(reply.status, _message(reply), self._scrub)
         if reply.status in (401, 403):
             return AuthError(
                 f"{reply.host} does not say where large files are without a token that may read them.",
@@ -294,11 +297,11 @@ def _said(code: int, message: str, scrub: Callable[[str], str]) -> list[str]:
     return [f"answer: {code}" + (f", {text!r}" if text else "")]
 
 
-def _message(content: bytes) -> str:
+def _message(reply: Reply) -> str:
     """The `message` of an error in JSON, "" if there is none."""
     try:
-        document = json.loads(content)
-    except (ValueError, RecursionError):
+        document = reply.json()
+    except SourceError:
         return ""
     message = document.get("message") if isinstance(document, dict) else None
     return message if isinstance(message, str) else ""

@@ -61,6 +61,12 @@ _MEANINGS = (  # the first one that fits counts
         fix="make room, or move the store by FETCHER_STORE",
     ),
     _Meaning(
+        words=re.compile(r"[Oo]ut of memory|[Uu]nable to create thread|failed to allocate"),
+        error=SourceError,
+        what="{host} sends git more than it may keep in memory.",
+        fix="use another source",
+    ),
+    _Meaning(
         words=re.compile(r"detected dubious ownership"),
         error=ConfigError,
         what="{host} belongs to somebody else, so git does not read it.",

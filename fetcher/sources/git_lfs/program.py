@@ -5,7 +5,8 @@ Not in here: what its answers mean (scratch.py), what its complaints mean (compl
 Promises (tests/sources/test_git_program.py):
   * of the caller's variables for git only those reach it that say how to connect;
   * a git that says nothing and writes nothing for too long is ended, with all that it started;
-  * so is one that says or writes more than it may;
+  * so is one that says or writes more than it may, or that says something for ever and writes nothing;
+  * on Linux it may use so much memory, and no more;
   * `close` ends every git that runs, and none is started afterwards.
 """
 
@@ -15,6 +16,7 @@ import os
 import selectors
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -28,6 +30,9 @@ from fetcher.sources.git_lfs.complaints import too_large
 
 MAX_OUTPUT = 256 << 20  # bytes of one answer; a listing of 1,000,000 files takes about 100 MiB
 MAX_WRITTEN = 8 << 30  # bytes of ordinary blobs of one commit; large files belong into LFS
+MAX_MEMORY = 2 << 30  # bytes of one process; git keeps the list of refs in memory, however long it is
+_WORDS = 10  # limits of idleness for which words alone are a sign of life; a server can send them for ever
+_LEAST_WRITTEN = 512  # bytes; what grows by less does not grow
 _MAX_COMPLAINT = 64 << 10  # bytes kept of what git says on stderr
 _TICK_S = 0.25
 _READ = 64 << 10  # bytes at once
@@ -58,6 +63,7 @@ _OURS = {
     "LC_ALL": "C",  # complaints are read by complaints.py
 }
 _CONFIG = {
+    "core.bigFileThreshold": "64m",  # larger blobs are streamed, not kept in memory
     "core.hooksPath": os.devnull,
     "core.fsmonitor": "false",
     "core.alternateRefsCommand": "",
@@ -127,6 +133,7 @@ class Git:
         host: str,
         idle_timeout_s: float,
         max_written: int = MAX_WRITTEN,
+        max_memory: int = MAX_MEMORY,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._environment = environment
@@ -134,6 +141,7 @@ class Git:
         self._host = host
         self._idle_timeout_s = idle_timeout_s
         self._max_written = max_written
+        self._max_memory = max_memory
         self._clock = clock
         self._lock = threading.Lock()
         self._running: set[subprocess.Popen[bytes]] = set()
@@ -212,6 +220,7 @@ class Git:
                 )
             except FileNotFoundError:
                 raise _no_program(words[0]) from None
+            _bound_memory(process.pid, self._max_memory)
             self._running.add(process)
         return process
 
@@ -267,7 +276,8 @@ class Git:
         if process.stdout is None or process.stderr is None:
             raise ValueError("the program was started without pipes")
         answer, complaint = bytearray(), bytearray()
-        latest, written = self._clock(), 0
+        heard = grew = self._clock()
+        written = 0
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ, answer)
             selector.register(process.stderr, selectors.EVENT_READ, complaint)
@@ -280,21 +290,40 @@ class Git:
                         selector.unregister(key.fileobj)
                 del complaint[:-_MAX_COMPLAINT]
                 now_written = _size_of(watched)
-                if ready or now_written != written:
-                    latest, written = self._clock(), now_written
+                if ready:
+                    heard = self._clock()
+                if abs(now_written - written) >= _LEAST_WRITTEN:
+                    grew, written = self._clock(), now_written
                 self._check_open()
-                self._judge(len(answer), limit, written, self._clock() - latest)
+                self._judge(len(answer), limit, now_written)
+                self._require_life(self._clock() - heard, self._clock() - grew)
                 if not ready and process.poll() is not None:
                     break  # a helper that it left behind keeps its pipes open
         return bytes(answer), complaint.decode("utf-8", "replace")
 
-    def _judge(self, said: int, limit: int, written: int, idle_s: float) -> None:
+    def _judge(self, said: int, limit: int, written: int) -> None:
         if said > limit:
             raise too_large(self._host, "said", limit)
         if written > self._max_written:
             raise too_large(self._host, "sent", self._max_written)
-        if idle_s > self._idle_timeout_s:
+
+    def _require_life(self, silent_s: float, still_s: float) -> None:
+        """Give up a git that neither says nor writes anything, or that only talks."""
+        if min(silent_s, still_s) > self._idle_timeout_s:
             raise failures.stalled(self._host, self._idle_timeout_s)
+        if still_s > _WORDS * self._idle_timeout_s:
+            raise failures.cut(self._host, f"it sent words for {still_s:.0f} s, and no files")
+
+
+def _bound_memory(pid: int, limit: int) -> None:
+    """Limit the memory of a process that was just started, and of all that it starts."""
+    if sys.platform == "linux":
+        import resource
+
+        with contextlib.suppress(OSError, ValueError):  # it has ended already, or may have less anyway
+            had = [each for each in resource.prlimit(pid, resource.RLIMIT_DATA) if each != resource.RLIM_INFINITY]
+            most = min([limit, *had])
+            resource.prlimit(pid, resource.RLIMIT_DATA, (most, most))
 
 
 def _command(words: Sequence[str]) -> str:

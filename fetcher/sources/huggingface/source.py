@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 DEFAULT_REVISION = "main"
 MAX_FILES = 1_000_000  # of one repository
+MAX_PAGES = 20_000  # of one listing; a full one has 1000 entries, of which some mirrors send 50 at a time
 MOST_AT_ONCE = 16 << 30  # bytes of one reply
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -172,6 +173,8 @@ class HuggingFaceSource:
             except ValueError as error:
                 raise self._words.odd(ref, str(error)) from None
             yield from page
+            if len(seen) == MAX_PAGES:
+                raise self._words.odd(ref, f"it has more than {MAX_PAGES} pages")
             following = heads.next_link(reply.headers.get("link"))
             if following is None:
                 return
