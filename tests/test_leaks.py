@@ -5,23 +5,19 @@ fallback lead to other hosts, ports and names of this machine.
 """
 
 import base64
-import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.cli.command import Desk, Done, desk
-from tests.hub.publish import read_tree
+from tests.cli.command import Desk, desk
+from tests.leaks import OTHER_SECRET, QUIET, SECRET, ProcessList, assert_unseen, carried, holds, log_in
 from tests.net.wire import Wire, reply
 from tests.sources.lookalike import API, COMMIT, Answer, Lookalike, blob, fail, listing, ok
 
-SECRET = "ms-0123abcd-SECRET-of-mine"
-OTHER_SECRET = "ms-4567efgh-SECRET-of-others"
 FILES, FILE, COMMITS = f"{API}/repo/files", f"{API}/repo", f"{API}/commits"
 DATA = b"some bytes"
-CARRIERS = ("authorization", "cookie", "proxy-authorization", "referer")
 
 StartHub = Callable[..., Lookalike]
 
@@ -41,48 +37,7 @@ def start() -> Iterator[StartHub]:
 @pytest.fixture
 def at(tmp_path: Path) -> Desk:
     """A project of two models whose token stands in a login, not in a variable."""
-    more = {"PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring", "FETCHER_RETRIES": "2", "NO_PROXY": "*"}
-    return desk(tmp_path / "project", "http://127.0.0.1:9", more=more)
-
-
-def log_in(at: Desk, hub_url: str, secret: str = SECRET) -> None:
-    """Keep a token as `fetcher login` does."""
-    kept = Path(at.environment["HOME"]) / ".config/fetcher/logins.json"
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    document = json.loads(kept.read_text()) if kept.exists() else {"version": 1, "tokens": {}}
-    document["tokens"][hub_url] = {"token": secret}
-    kept.write_text(json.dumps(document))
-    kept.chmod(0o600)
-
-
-def forms(secret: str) -> list[str]:
-    """What a person could turn back into the token, in lower case."""
-    whole = secret.encode()
-    return [
-        secret.lower(),
-        whole.hex(),
-        base64.b64encode(whole).decode().lower().rstrip("=")[:-1],
-        base64.b64encode(f"oauth2:{secret}".encode()).decode().lower()[10:-4],
-    ]
-
-
-def holds(text: str, secret: str = SECRET) -> bool:
-    return any(form in text.lower() for form in forms(secret))
-
-
-def assert_unseen(at: Desk, *runs: Done) -> None:
-    """No output and no file but that of the login holds the token."""
-    for run in runs:
-        assert not holds(run.out + run.err), run
-    home = Path(at.environment["HOME"])
-    for root in (at.folder, home):
-        for name, data in read_tree(root).items():
-            if name != ".config/fetcher/logins.json":
-                assert not holds(f"{name} {data.decode('latin-1')}"), name
-
-
-def carried(hub: Lookalike) -> list[str]:
-    return [seen.headers[name] for seen in hub.seen for name in CARRIERS if name in seen.headers]
+    return desk(tmp_path / "project", "http://127.0.0.1:9", more=QUIET)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +58,7 @@ def test_a_redirect_to_another_origin_carries_no_token(at: Desk, start: StartHub
     ]
     assert {seen.headers["authorization"] for seen in hub.seen} == {f"Bearer {SECRET}"}
     assert cdn.seen
-    assert carried(cdn) == []
+    assert carried(cdn.seen) == []
     assert_unseen(at, *runs)
 
 
@@ -117,7 +72,7 @@ def test_listings_that_are_redirected_carry_no_token_either(at: Desk, start: Sta
     at.environment["MODELSCOPE_ENDPOINT"] = hub.url
     at.model(repo="owner/name")
     run = at.ok("-vv", "lock")
-    assert carried(other) == []
+    assert carried(other.seen) == []
     assert [seen.headers.get("authorization") for seen in hub.seen if seen.address == "/back"] == [f"Bearer {SECRET}"]
     assert_unseen(at, run)
 
@@ -139,7 +94,7 @@ def test_mirrors_and_fallbacks_get_their_own_token_or_none(at: Desk, start: Star
     runs = [at.ok("-vv", "lock"), at.ok("-vv", "sync")]
     assert mirror.seen
     assert fallback.seen
-    assert carried(mirror) == carried(fallback) == []
+    assert carried(mirror.seen) == carried(fallback.seen) == []
     assert {seen.headers["authorization"] for seen in hub.seen} == {f"Bearer {SECRET}"}
     assert {seen.headers["authorization"] for seen in known.seen} == {f"Bearer {OTHER_SECRET}"}
     assert_unseen(at, *runs)
@@ -150,22 +105,18 @@ def test_no_process_shows_the_token_in_its_arguments(at: Desk) -> None:
     """While a request is on its way, the program that sends it and all others are looked at."""
     if not Path("/proc/self/cmdline").exists():
         pytest.skip("this system shows no arguments in /proc")
-    seen: list[bytes] = []
+    seen = ProcessList()
 
     def script(head: bytes) -> list[bytes]:
-        for process in Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                seen.append(process.read_bytes())
-            except OSError:
-                continue
+        seen.look()
         return [reply(b'{"data": {"username": "me"}}')]
 
     with Wire(script) as wire:
         at.environment["MODELSCOPE_ENDPOINT"] = wire.url
         log_in(at, wire.url)
         at.ok("auth")
-    assert any(b"fetcher\0auth" in line for line in seen)
-    assert not any(holds(line.decode("latin-1")) for line in seen)
+    assert any("fetcher\0auth" in line for line in seen.lines)
+    assert not any(holds(line) for line in seen.lines)
 
 
 ECHOES = {

@@ -155,6 +155,7 @@ def _matrix(kinds: Iterable[str], *, whole: str = "") -> list[ParameterSet]:
         pytest.param(kind, name, id=f"{kind}-{name}", marks=() if kind == whole or name in OFTEN else SLOW)
         for kind in kinds
         for name in HOSTILE
+        if (kind, name) != ("url", "nesting")  # a good file
     ]
 
 
@@ -206,7 +207,7 @@ def test_a_hostile_answer_ends_a_lock(at: Desk, kind: str, hostile: str) -> None
     asked = UNKNOWN_URL if kind == "url" else KINDS[kind]
     with Wire(_script(HOSTILE[hostile], asked.pins)) as wire:
         _wants(at, asked, wire.url)
-        _ends(at, "lock", prefix=prefix)
+        _ends(at, "lock", prefix=prefix, codes=(5, 7) if kind == "git" else (5,))  # git may take it for no refs
         assert wire.requests
     assert not (at.folder / "models.lock").exists()
 
