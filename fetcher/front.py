@@ -20,7 +20,7 @@ import os
 import sys
 
 from fetcher import __version__
-from fetcher.disk.ready import Ready, about, index_name, index_stamp, ready_name
+from fetcher.disk.ready import TRASH, Ready, about, index_name, index_stamp, ready_name, trash_stamp
 
 _IDLE_FLAGS = {"--check", "--dry-run", "--force", "--frozen", "--keep-going", "--no-prune", "--offline"}
 _COUNTS = {"FETCHER_JOBS", "FETCHER_CONNECTIONS", "FETCHER_RETRIES"}
@@ -143,7 +143,7 @@ def _found(asked: _Asked) -> "Ready | None":
         return ready
     if not ready.synced or ready.index != index_stamp(f".fetcher/{index_name(asked.manifest)}"):
         return None
-    if asked.command == "status" and _has_trash():
+    if asked.command == "status" and (not ready.trash or ready.trash != trash_stamp(TRASH)):
         return None
     return ready if ready.is_as_it_was() else None
 
@@ -161,14 +161,6 @@ def _root(asked: _Asked) -> str:
     while folder and not os.path.isfile(f"{folder}/{manifest}"):
         folder = folder.rpartition("/")[0]
     return folder
-
-
-def _has_trash() -> bool:
-    """Whether something may stand in the trash, of which `status` speaks."""
-    try:
-        return bool(os.listdir(".fetcher/trash"))
-    except FileNotFoundError:
-        return False
 
 
 def _bytes_of(path: str) -> bytes:

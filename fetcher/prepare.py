@@ -14,10 +14,13 @@ from pathlib import Path
 
 from fetcher import __version__
 from fetcher.core import answers
+from fetcher.core.change import Usage
 from fetcher.disk.atomic import write_atomic
 from fetcher.disk.index import Row
-from fetcher.disk.ready import Ready, about, index_name, index_stamp, ready_name, stamps_of
+from fetcher.disk.ready import Ready, about, index_name, index_stamp, ready_name, stamps_of, trash_stamp
 from fetcher.disk.scan import is_settled
+from fetcher.disk.tidy import usage
+from fetcher.disk.trash import Trash
 from fetcher.errors import DiskError
 from fetcher.survey import Survey
 
@@ -50,7 +53,7 @@ def prepare_fresh(pair: Pair, state: Path) -> None:
         _write(path, pair.ready())
 
 
-def prepare(pair: Pair, state: Path, survey: Survey) -> None:
+def prepare(pair: Pair, state: Path, survey: Survey, trash: Trash) -> None:
     """Keep the answers of a look at every model that found nothing to do; to be called under the claim."""
     rows = _certain_rows(survey)
     if rows is None:
@@ -67,9 +70,18 @@ def prepare(pair: Pair, state: Path, survey: Survey) -> None:
     ready.index = index_stamp(str(state / index_name(pair.manifest)))
     ready.synced = answers.up_to_date(len(survey.wanted))
     ready.in_place = answers.IN_PLACE
-    ready.status = tuple(answers.synced(name, files[name], model.size) for name, model in survey.models.items())
+    ready.trash, of_trash = _trash(trash)
+    of_models = (answers.synced(name, files[name], model.size) for name, model in survey.models.items())
+    ready.status = (*of_models, *of_trash)
     if ready.index:
         _write(state / ready_name(pair.manifest), ready)
+
+
+def _trash(trash: Trash) -> tuple[str, list[str]]:
+    """The stamp of the trash, taken before the look at it, and what `status` says of it."""
+    stamp = trash_stamp(str(trash.folder))
+    held = usage(trash.folder, trash.all()) if stamp else Usage()
+    return "" if held.beside else stamp, answers.trash(held)
 
 
 def _certain_rows(survey: Survey) -> list[Row] | None:

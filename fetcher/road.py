@@ -205,7 +205,7 @@ class Road:
             with claim(self.state / "claim", wait_s=0, what=self.root.name):
                 known = self.workplace.remember(survey.scan, survey.plan)
                 if known and self.pair and choice.is_everything():
-                    prepare(self.pair, self.state, survey)
+                    prepare(self.pair, self.state, survey, self.trash)
 
     @contextmanager
     def _claimed(self) -> Iterator[None]:

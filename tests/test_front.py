@@ -35,7 +35,6 @@ def at(tmp_path: Path, hub: Hub, publisher: Publisher, monkeypatch: pytest.Monke
     for path in (at.folder / "models/m/config.json", at.folder / "n/config.json"):
         os.utime(path, (_OLD_S, _OLD_S))  # or they could be too young to be trusted
     _sync(at)
-    shutil.rmtree(at.folder / ".fetcher/trash")  # `status` speaks of what stands there, on the normal way
     monkeypatch.chdir(at.folder)
     for name in [name for name in os.environ if name.startswith("FETCHER_")]:
         monkeypatch.delenv(name)
@@ -303,14 +302,45 @@ def test_what_is_left_over_is_said_each_time(at: Desk) -> None:
     assert front == at.fetcher("sync")
 
 
-def test_status_speaks_of_the_trash_on_the_normal_way(at: Desk) -> None:
-    """What stands there may change without the index."""
+_TRASH_CHANGES: dict[str, Callable[[Path], object]] = {
+    "something of the user's came": lambda trash: (trash / "something").write_bytes(b"1"),
+    "something grew": lambda trash: (trash / "mine/note").write_bytes(b"longer"),
+    "something went": lambda trash: (trash / "mine/note").unlink(),
+    "something got another name": lambda trash: (trash / "mine/note").rename(trash / "mine/other"),
+    "something got a name elsewhere": lambda trash: os.link(trash / "mine/note", trash.parent / "note"),
+    "all is gone": shutil.rmtree,
+    "it became a file": lambda trash: (shutil.rmtree(trash), trash.write_bytes(b"")),
+}
+
+
+@pytest.mark.parametrize("change", _TRASH_CHANGES)
+def test_status_speaks_of_the_trash_as_it_is(at: Desk, change: str) -> None:
+    """What stands there may change without the index; `sync` says nothing of it."""
     trash = at.folder / ".fetcher/trash"
-    trash.mkdir(exist_ok=True)
+    (trash / "mine").mkdir()
+    (trash / "mine/note").write_bytes(b"1")
+    (at.folder / ".fetcher/ready").unlink()
+    _sync(at)
     assert answer(["status"])
-    (trash / "something").write_bytes(b"")
+    front = at.fetcher("status")
+    assert "trash: 1 sync to undo" in front.out
+    assert "trash: 1 file of yours, 1 B" in front.out
+    at.environment.update(_NORMAL)
+    assert front == at.fetcher("status")
+    _TRASH_CHANGES[change](trash)
     assert not answer(["status"])
     assert answer(["sync"])
+
+
+def test_a_trash_that_holds_much_is_looked_at_each_time(at: Desk) -> None:
+    """The look that a stamp needs would take longer than it saves."""
+    for number in range(2001):
+        (at.folder / ".fetcher/trash" / str(number)).touch()
+    (at.folder / ".fetcher/ready").unlink()
+    _sync(at)
+    assert answer(["sync"])
+    assert not answer(["status"])
+    assert "2001 files of yours" in at.fetcher("status").out
 
 
 # --- when answers are made ready -------------------------------------------------------

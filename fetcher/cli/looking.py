@@ -13,7 +13,6 @@ from fetcher.core import answers
 from fetcher.core.units import count_text, size_text
 
 if TYPE_CHECKING:
-    from fetcher.core.change import Usage
     from fetcher.core.lock import Staleness
     from fetcher.core.plan import State
     from fetcher.project import Project
@@ -39,7 +38,6 @@ def status(
         render.document(_status_document(project, found.stale, found.survey))
     else:
         _tell_status(project, found.stale, found.survey)
-        _tell_trash(project.trash_usage())
 
 
 def path(
@@ -60,6 +58,7 @@ def path(
 def _tell_status(project: "Project", stale: Sequence["Staleness"], survey: "Survey | None") -> None:
     if survey is None:
         render.out(f"{project.lock_path.name}: none yet; run `fetcher lock`")
+        _tell_trash(project)
         return
     if stale:
         render.out(f"{project.lock_path.name}: stale; run `fetcher lock`")
@@ -70,20 +69,16 @@ def _tell_status(project: "Project", stale: Sequence["Staleness"], survey: "Surv
     obstacles = dict.fromkeys(f"  in the way: {b.obstacle}: {b.reason}" for b in survey.plan.blocked)
     render.out_listed(obstacles)
     render.out_listed(f"  no longer wanted: {item.spot}" for item in (*survey.plan.remove, *survey.plan.left))
+    _tell_trash(project)
     if survey.plan.is_empty():
         render.say(answers.IN_PLACE)
     else:
         render.say("Run `fetcher sync` to bring the disk to the lock.")
 
 
-def _tell_trash(held: "Usage") -> None:
-    """What the trash holds: fetcher's own files go by themselves, the user's stay."""
-    if held.own or held.changes:
-        own = f"{count_text(held.own, 'file')}, {size_text(held.own_size)} of it nowhere else"
-        render.out(f"trash: {count_text(held.changes, 'sync')} to undo with `fetcher undo`; {own}")
-    if held.users:
-        users = f"{count_text(held.users, 'file')} of yours, {size_text(held.users_size)}"
-        render.out(f"trash: {users}, moved aside; in .fetcher/trash/ until you remove them")
+def _tell_trash(project: "Project") -> None:
+    for line in answers.trash(project.trash_usage()):
+        render.out(line)
 
 
 def _status_line(name: str, survey: "Survey") -> str:

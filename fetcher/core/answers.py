@@ -1,6 +1,11 @@
 """What is said when there is nothing to do; by the front room and by the commands alike.  Pure."""
 
+from typing import TYPE_CHECKING
+
 from fetcher.core.units import count_text, size_text
+
+if TYPE_CHECKING:
+    from fetcher.core.change import Usage
 
 IN_PLACE = "Everything is in place."
 
@@ -18,3 +23,15 @@ def synced(name: str, files: int, size: int) -> str:
 def fresh(lock: str, manifest: str) -> str:
     """Of `lock --check`, from the names of both files."""
     return f"{lock} is what {manifest} asks for."
+
+
+def trash(held: "Usage") -> list[str]:
+    """Of `status`, about the trash: fetcher's own files go by themselves, the user's stay."""
+    lines = []
+    if held.own or held.changes:
+        own = f"{count_text(held.own, 'file')}, {size_text(held.own_size)} of it nowhere else"
+        lines.append(f"trash: {count_text(held.changes, 'sync')} to undo with `fetcher undo`; {own}")
+    if held.users:
+        users = f"{count_text(held.users, 'file')} of yours, {size_text(held.users_size)}"
+        lines.append(f"trash: {users}, moved aside; in .fetcher/trash/ until you remove them")
+    return lines

@@ -77,11 +77,13 @@ class Usage:
     Attributes:
         changes: Syncs that can still be undone.
         own: fetcher's own files, and `own_size` the bytes of them that are nowhere else.
+        beside: How many of them are kept beside their spots, on other file systems than the trash.
         users: Files of the user's, and `users_size` their bytes.
     """
 
     changes: int = 0
     own: int = 0
     own_size: int = 0
+    beside: int = 0
     users: int = 0
     users_size: int = 0

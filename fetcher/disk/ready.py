@@ -18,9 +18,11 @@ Promises (tests/disk/test_ready.py, tests/test_front.py):
 import os
 from array import array
 
-MAGIC = "fetcher ready 1"
+MAGIC = "fetcher ready 2"
+TRASH = ".fetcher/trash"  # from the project's folder
 _DIRECTORY, _REGULAR, _KIND = 0o040000, 0o100000, 0o170000
 _STAMP_SIZE = 24  # bytes: size, mtime_ns, inode
+_MOST_IN_TRASH = 2000  # entries; a look at so many takes as long as the normal way's start
 
 
 def ready_name(manifest: str) -> str:
@@ -47,6 +49,32 @@ def index_stamp(path: str) -> str:
     return f"{found.st_size} {found.st_mtime_ns} {found.st_ino}"
 
 
+def trash_stamp(folder: str) -> str:
+    """What tells one state of the trash from another; empty where it holds too much, or something that cannot be read.
+
+    Of each entry the name, size, time, inode and number of links: what `status` says of the trash
+    counts files, and bytes of those that have no other link.
+    """
+    seen = ["trash"]
+    folders = [folder] if os.path.lexists(folder) else []
+    try:
+        while folders:
+            here = folders.pop()
+            for name in sorted(os.listdir(here)):
+                path = f"{here}/{name}"
+                found = os.lstat(path)
+                if found.st_mode & _KIND == _DIRECTORY:
+                    folders.append(path)
+                seen.append(
+                    f"{path[len(folder) :]}\0{found.st_size} {found.st_mtime_ns} {found.st_ino} {found.st_nlink}"
+                )
+            if len(seen) > _MOST_IN_TRASH:
+                return ""
+    except OSError:
+        return ""
+    return "\0".join(seen).replace("\n", "\0")  # no name holds a NUL
+
+
 class Ready:
     """What a look found out.
 
@@ -54,8 +82,9 @@ class Ready:
         about: Of the fetcher, the project's folder, and the digests of manifest and lock.
         fresh: The answer of `lock --check`.
         index: Stamp of the index; empty where only the lock was looked at.
+        trash: Stamp of the trash; empty where `status` must look at it again.
         synced: The answer of `sync`; empty as well then.
-        in_place: What `status` says below its lines.
+        in_place: What `status` says besides its lines.
         status: The lines of `status`.
         folders: Of the files, from the project's folder; none may be a symlink.
         far_folders: Absolute ones, which the user has written and which may be symlinks.
@@ -63,7 +92,19 @@ class Ready:
         stamps: Three numbers for each.
     """
 
-    __slots__ = ("about", "far_folders", "files", "folders", "fresh", "in_place", "index", "stamps", "status", "synced")
+    __slots__ = (
+        "about",
+        "far_folders",
+        "files",
+        "folders",
+        "fresh",
+        "in_place",
+        "index",
+        "stamps",
+        "status",
+        "synced",
+        "trash",
+    )
 
     def __init__(
         self,
@@ -71,6 +112,7 @@ class Ready:
         fresh: str,
         *,
         index: str = "",
+        trash: str = "",
         synced: str = "",
         in_place: str = "",
         status: "tuple[str, ...]" = (),
@@ -82,6 +124,7 @@ class Ready:
         self.about = about
         self.fresh = fresh
         self.index = index
+        self.trash = trash
         self.synced = synced
         self.in_place = in_place
         self.status = status
@@ -92,7 +135,7 @@ class Ready:
 
     def to_bytes(self) -> "bytes | None":
         """The file's content; None if something in it cannot be written so."""
-        lines = (*self.about, self.fresh, self.index, self.synced, self.in_place, *self.status)
+        lines = (*self.about, self.fresh, self.index, self.trash, self.synced, self.in_place, *self.status)
         names = (*self.folders, *self.far_folders, *self.files)
         if any("\n" in line for line in lines) or len(self.stamps) != len(self.files) * _STAMP_SIZE:
             return None
@@ -118,15 +161,16 @@ class Ready:
         lines = rest[:text_size].decode("utf-8", "surrogateescape").split("\n")[:-1]
         body = rest[text_size : text_size + body_size]
         names = tuple(body.split(b"\0")) if body else ()
-        if len(lines) != about + 4 + status or len(names) != folders + far + files:
+        if len(lines) != about + 5 + status or len(names) != folders + far + files:
             return None
         return cls(
             tuple(lines[:about]),
             lines[about],
             index=lines[about + 1],
-            synced=lines[about + 2],
-            in_place=lines[about + 3],
-            status=tuple(lines[about + 4 :]),
+            trash=lines[about + 2],
+            synced=lines[about + 3],
+            in_place=lines[about + 4],
+            status=tuple(lines[about + 5 :]),
             folders=names[:folders],
             far_folders=names[folders : folders + far],
             files=names[folders + far :],

@@ -35,6 +35,7 @@ def usage(folder: Path, changes: Sequence[Change]) -> Usage:
         changes=sum(change.state in ("open", "done") for change in changes),
         own=len(own),
         own_size=sum(map(_cost, own.values())),
+        beside=sum(not path.is_relative_to(folder) for path in own),
         users=len(users),
         users_size=sum(found.st_size for found in users),
     )
