@@ -17,6 +17,8 @@ One class for each thing that a caller can do about it; each has its exit status
     ├── BusyError           10   another fetcher holds the claim
     ├── DiskError           11   no space, read-only, no permission
     ├── OfflineError        12   something is missing and the network is not to be used
+    ├── CommandError       126   `fetcher exec`: the command cannot be started
+    │   └── NoCommandError 127   there is no such command
     └── InterruptedRun     130   Ctrl-C; TerminatedRun (143): SIGTERM
 
 The text of an error is: what happened, the facts one a line, and the fix.
@@ -142,6 +144,18 @@ class OfflineError(FetcherError):
     """Something is missing and the network is not to be used."""
 
     exit_code = 12
+
+
+class CommandError(FetcherError):
+    """The command of `fetcher exec` cannot be started; the code is that of the shells."""
+
+    exit_code = 126
+
+
+class NoCommandError(CommandError):
+    """There is no such command; the code is that of the shells."""
+
+    exit_code = 127
 
 
 class InterruptedRun(FetcherError):

@@ -15,14 +15,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fetcher.core.change import Usage
-from fetcher.core.choice import EVERYTHING, Choice, targets_of, unknown_models
+from fetcher.core.choice import EVERYTHING, Choice, chosen_models, targets_of, unknown_models
 from fetcher.core.interfaces import Events, NoEvents
 from fetcher.core.lock import Lock, Staleness, staleness
 from fetcher.core.lockdiff import ModelChange, compare_locks
 from fetcher.core.lockmerge import Verdict
 from fetcher.core.manifest import Endpoint
+from fetcher.core.paths import ModelName
 from fetcher.core.plan import Plan
 from fetcher.core.proof import FULL, Depth
+from fetcher.core.variables import Provided, model_variables
 from fetcher.disk.atomic import write_atomic
 from fetcher.disk.copies import Copies
 from fetcher.disk.index import Index
@@ -40,7 +42,7 @@ from fetcher.prepare import Pair, prepare_fresh
 from fetcher.resolve import KEEP_PINS, Upgrade, resolve
 from fetcher.road import Guard, Road, Wishes, catalog_of, rooted, transfer_settings
 from fetcher.settings import MANIFEST, Settings
-from fetcher.sources.caches import official_caches
+from fetcher.sources.caches import cache_variables, official_caches
 from fetcher.survey import Survey, Surveyor
 from fetcher.sync import Report, Workplace
 from fetcher.transfer import StoreHasher
@@ -325,7 +327,7 @@ class Project(Pins):
             )
         if model is None:
             raise unknown_models([name], lock.models)
-        folder = self.root / targets_of(lock, self.layout, self.root)[name]
+        folder = self._folder(lock, model.name)
         if file is None:
             missing = [item.path for item in model.files if not os.path.lexists(folder / item.path)]
             if missing:
@@ -342,6 +344,27 @@ class Project(Pins):
         if not os.path.lexists(folder / file):
             raise DifferenceError(f"{folder / file} is not there yet.", fix=f"run `fetcher sync {name}`")
         return folder / file
+
+    def variables(self, names: Iterable[str] = (), *, groups: Iterable[str] = ()) -> dict[str, str]:
+        """What tells a program where the models are; `fetcher env`.  Looks at no file of theirs.
+
+        `FETCHER_MODEL_<NAME>` for each model, and `HF_HUB_OFFLINE`.
+
+        Raises:
+            ConfigError: No such model, or two of them share a variable.
+            DifferenceError: There is no lock.
+        """
+        self._reread()
+        lock = self.frozen_lock()
+        chosen = [
+            Provided(name=name, folder=str(self._folder(lock, name)))
+            for name in chosen_models(lock, Choice(names=_words(names), groups=_words(groups)), self.layout)
+        ]
+        return {**model_variables(chosen), **cache_variables()}
+
+    def _folder(self, lock: Lock, name: ModelName) -> Path:
+        """Where a locked model's files go."""
+        return self.root / targets_of(lock, self.layout, self.root)[name]
 
     def _reread(self) -> None:
         """Forget what models.toml said; a notebook's project lives longer than that."""

@@ -16,6 +16,7 @@ from fetcher.cli import (
     locking,
     looking,
     render,
+    running,
     starting,
     storing,
     syncing,
@@ -66,6 +67,7 @@ starting.add_to(app)
 locking.add_to(app)
 syncing.add_to(app)
 looking.add_to(app)
+running.add_to(app)
 undoing.add_to(app)
 downloading.add_to(app)
 credentials.add_to(app)

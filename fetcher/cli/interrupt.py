@@ -16,6 +16,7 @@ from fetcher.errors import InterruptedRun, TerminatedRun
 _KINDS: dict[int, type[InterruptedRun]] = {signal.SIGINT: InterruptedRun, signal.SIGTERM: TerminatedRun}
 _WORDS: dict[int, str] = {signal.SIGINT: "Interrupted", signal.SIGTERM: "Terminated"}
 
+_before: dict[int, signal.Handlers] = {}  # what was ignored when the program began
 _soft: threading.Event | None = None
 _last = signal.SIGINT
 
@@ -23,7 +24,14 @@ _last = signal.SIGINT
 def install() -> None:
     """Take both signals over."""
     for number in _KINDS:
-        signal.signal(number, _arrived)
+        if signal.signal(number, _arrived) is signal.SIG_IGN:
+            _before[number] = signal.SIG_IGN
+
+
+def give_back() -> None:
+    """Leave both signals as the program found them, for the one that takes its place."""
+    for number in _KINDS:
+        signal.signal(number, _before.get(number, signal.SIG_DFL))
 
 
 @contextmanager

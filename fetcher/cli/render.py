@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shlex
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 _LISTED = 20  # lines of one list, before "and N more"
 
-_COMMAND = re.compile(r"`fetcher(?= (?:lock|sync|status|verify|path|init|undo|download|login|logout|auth)\b)")
+_COMMAND = re.compile(r"`fetcher(?= (?:lock|sync|status|verify|path|exec|env|init|undo|download|login|logout|auth)\b)")
 
 _quiet = False
 _options = ""  # with a space in front
@@ -64,6 +65,13 @@ def out_path(path: Path) -> None:
     """A path as the file system has it, whatever the terminal's encoding."""
     sys.stdout.flush()
     sys.stdout.buffer.write(os.fsencode(path) + os.linesep.encode())
+    sys.stdout.buffer.flush()
+
+
+def out_export(name: str, value: str) -> None:
+    """A line by which a shell sets and exports a variable, with a path in it as the file system has it."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(os.fsencode(f"export {name}={shlex.quote(value)}\n"))
     sys.stdout.buffer.flush()
 
 

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from fetcher.sync import Report
 
 
+Frozen = Annotated[bool, typer.Option("--frozen", help="Use the lock as it is, even if it is stale.")]
+
+
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
     app.command(epilog="Example: fetcher sync --frozen --offline")(with_common(sync))
@@ -43,7 +46,7 @@ def add_to(app: typer.Typer) -> None:
 def sync(
     common: Common,
     names: Names = None,
-    frozen: Annotated[bool, typer.Option("--frozen", help="Use the lock as it is, even if it is stale.")] = False,
+    frozen: Frozen = False,
     check: Annotated[bool, typer.Option("--check", help="Change nothing; exit 1 when the disk differs.")] = False,
     dry_run: DryRun = False,
     offline: Offline = False,
@@ -119,6 +122,11 @@ def _tell(project: "Project", report: "Report", seconds: float) -> None:
         name = project.manifest_path.name
         render.say(f"{name} declares no model yet." if empty else answers.up_to_date(report.kept))
         return
+    tell_done(report, seconds)
+
+
+def tell_done(report: "Report", seconds: float) -> None:
+    """What a sync did, in a line."""
     fetched = sum(wanted.size for wanted in report.fetched)
     parts = [
         f"fetched {count_text(len(report.fetched), 'file')} ({size_text(fetched)})",

@@ -16,6 +16,11 @@ def official_caches(environment: Mapping[str, str], home: Path) -> list[Path]:
     return [_expanded(folder, home) for folder in (modelscope, hub)]
 
 
+def cache_variables() -> dict[str, str]:
+    """What tells Hugging Face's libraries to ask nobody."""
+    return {"HF_HUB_OFFLINE": "1"}
+
+
 def _expanded(folder: Path | str, home: Path) -> Path:
     text = str(folder)
     return home / text[2:] if text.startswith("~/") else Path(text).absolute()

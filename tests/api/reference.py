@@ -23,7 +23,7 @@ _METHODS: dict[str, list[str]] = {
     "LockedModel": ["size"],
     "ModelChange": ["fetch_size"],
     "Plan": ["fetch_size", "is_empty"],
-    "Project": ["find", "lock", "sync", "plan", "status", "path", "undo", "lock_path"],
+    "Project": ["find", "lock", "sync", "plan", "status", "path", "variables", "undo", "lock_path"],
     "Report": ["is_empty", "require_complete"],
     "Settings": ["of"],
     "Status": ["plan", "is_synced"],
@@ -49,7 +49,7 @@ def reference() -> str:
 
 def _class(name: str) -> str:
     kind = getattr(fetcher, name)
-    parts = [f"### `{name}`\n", _text(inspect.getdoc(kind) or "", _types(kind))]
+    parts = [f"### `{name}`\n", _text(inspect.getdoc(kind) or "", _attributes(kind))]
     for member in _METHODS.get(name, []):
         value = inspect.getattr_static(kind, member)
         parts.append(_entry(getattr(kind, member), f"{name}.{member}", is_property=isinstance(value, property)))
@@ -60,8 +60,8 @@ def _entry(what: Any, name: str, *, is_property: bool = False) -> str:
     if is_property:
         value = inspect.getattr_static(getattr(fetcher, name.partition(".")[0]), name.partition(".")[2])
         kind = _plain(inspect.formatannotation(value.fget.__annotations__["return"]))
-        return f"### `{name}`\n\n```python\n{name}: {kind}\n```\n\n{_text(inspect.getdoc(value) or '', {})}"
-    return f"### `{name}`\n\n```python\n{signature(what, name)}\n```\n\n{_text(inspect.getdoc(what) or '', {})}"
+        return f"### `{name}`\n\n```python\n{name}: {kind}\n```\n\n{_text(inspect.getdoc(value) or '', [])}"
+    return f"### `{name}`\n\n```python\n{signature(what, name)}\n```\n\n{_text(inspect.getdoc(what) or '', [])}"
 
 
 def signature(what: Any, name: str) -> str:
@@ -97,8 +97,16 @@ def _types(kind: type) -> dict[str, str]:
     }
 
 
-def _text(docstring: str, types: dict[str, str]) -> str:
-    """A docstring as Markdown; `types` are those of the attributes, each of which is listed."""
+def _attributes(kind: type) -> list[str]:
+    """A line for each attribute, with what the class or its base says of it."""
+    told: dict[str, str] = {}
+    for each in reversed(kind.__mro__):
+        told.update(_items(_sections(inspect.cleandoc(each.__doc__ or "")).get("Attributes", [])))
+    return [f"- `{name}: {type_}`{_said(told.get(name))}" for name, type_ in _types(kind).items()]
+
+
+def _sections(docstring: str) -> dict[str, list[str]]:
+    """The lines of a docstring by section; those without one are under the empty name."""
     blocks: dict[str, list[str]] = {"": []}
     section = ""
     for line in docstring.splitlines():
@@ -107,10 +115,16 @@ def _text(docstring: str, types: dict[str, str]) -> str:
         blocks.setdefault(section, [])
         if head != section or not section:
             blocks[section].append(line)
-    told = dict(_items(blocks.pop("Attributes", [])))
+    return blocks
+
+
+def _text(docstring: str, attributes: list[str]) -> str:
+    """A docstring as Markdown, with these lines for its attributes."""
+    blocks = _sections(docstring)
+    blocks.pop("Attributes", None)
     parts = [re.sub(r"\n{3,}", "\n\n", "\n".join(blocks.pop("")).strip())]
-    if types:
-        parts.append("\n".join(f"- `{name}: {kind}`{_said(told.get(name))}" for name, kind in types.items()))
+    if attributes:
+        parts.append("\n".join(attributes))
     for name, lines in blocks.items():
         intro = "Raises:\n\n" if name == "Raises" else ""
         parts.append(intro + "\n".join(f"- `{item}`: {text}" for item, text in _items(lines)))
