@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from fetcher.core.cache import CacheLayout
-from fetcher.core.manifest import MODELSCOPE
+from fetcher.core.manifest import MODELSCOPE, CacheLayout
 from fetcher.errors import ConfigError
 from fetcher.formats.manifest_entry import Entry
 from fetcher.logins import Login, Logins

@@ -20,16 +20,25 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from fetcher.core.cache import CacheLayout, CachePlace, cache_place
+from fetcher.core.cache import cache_repository
 from fetcher.core.choice import EVERYTHING
 from fetcher.core.interfaces import Events, NoEvents, RemoteFile
 from fetcher.core.lock import Lock, LockedModel
-from fetcher.core.manifest import HUB_KINDS, MODELSCOPE, Endpoint, Layout, Manifest, ModelSpec, Requested, SourceRef
+from fetcher.core.manifest import (
+    HUB_KINDS,
+    MODELSCOPE,
+    CacheLayout,
+    Endpoint,
+    Layout,
+    Manifest,
+    ModelSpec,
+    Requested,
+    SourceRef,
+)
 from fetcher.core.plan import Plan
 from fetcher.core.selection import Selection, select
 from fetcher.disk.atomic import make_folder, write_atomic
 from fetcher.disk.copies import Copies
-from fetcher.disk.names import lead_to
 from fetcher.disk.registry import Registry
 from fetcher.disk.staging import Staging
 from fetcher.disk.store import Store
@@ -42,7 +51,7 @@ from fetcher.formats.manifest_toml import read_manifest
 from fetcher.resolve import Upgrade, resolve
 from fetcher.road import Guard, Road, Wishes, catalog_of, transfer_settings
 from fetcher.settings import Settings
-from fetcher.sources.caches import official_caches
+from fetcher.sources.caches import official_caches, own_caches
 from fetcher.sources.catalog import ENDPOINT_VARIABLES, environment_for
 from fetcher.survey import Surveyor
 from fetcher.sync import Report, Workplace
@@ -155,9 +164,9 @@ class OneOff:
     def plan(self) -> tuple[Path, Plan]:
         """The folder, and what `run` would do there.  Asks the source; writes nothing there."""
         with _own_words():
-            model = self._resolved()
-            place = self._place(model)
-            return place.folder, self._road(place).look(_lock_of(model), _WISHES).plan
+            lock = _lock_of(self._resolved())
+            road = self._road()
+            return self._folder(road, lock), road.look(lock, _WISHES).plan
 
     def run(self, *, offline: bool = False) -> Outcome:
         """Bring the files.
@@ -173,12 +182,11 @@ class OneOff:
         """
         with _own_words():
             model = self._remembered() if offline else self._resolved()
-            place = self._place(model)
-            report = self._road(place).sync(_lock_of(model), replace(_WISHES, offline=offline))
+            road = self._road()
+            report = road.sync(_lock_of(model), replace(_WISHES, offline=offline))
             if not offline:
                 self._remember(model)
-            place.give_name(model.commit)
-            return Outcome(folder=place.folder, model=model, report=report)
+            return Outcome(folder=self._folder(road, _lock_of(model)), model=model, report=report)
 
     def _resolved(self) -> LockedModel:
         """What the wish means now."""
@@ -223,17 +231,19 @@ class OneOff:
         endpoint = "".join(f"{name}={self.settings.environment.get(name, '')}\n" for name in ENDPOINT_VARIABLES)
         return self.settings.store / "oneoff" / f"{_digest(endpoint + self.wish.text)}.lock"
 
-    def _place(self, model: LockedModel) -> "_Place":
-        return _place_of(self.destination, self.spec, model.commit, self.settings, self.endpoints)
+    def _folder(self, road: Road, lock: Lock) -> Path:
+        return Path(os.path.normpath(road.surveyor.folder(lock, self.spec.name)))
 
-    def _road(self, place: "_Place") -> Road:
-        require_users_folder(place.folder, f"folder: {place.folder}")
-        state = self.settings.store / "oneoff" / _digest(str(place.root))
+    def _road(self) -> Road:
+        place = _place_of(self.destination, self.spec, self.settings, self.endpoints)
+        require_users_folder(place.state, f"folder: {place.state}")
+        state = self.settings.store / "oneoff" / _digest(str(place.state))
         layout = Layout(
-            targets={self.spec.name: place.target},
+            targets={self.spec.name: "."},
             groups={},
             sources=self.endpoints,
             addresses=Manifest(models={self.spec.name: self.spec}).addresses,
+            caches={self.spec.name: place.layout} if place.layout else {},
         )
         staging = Staging(root=place.root, state=state, store=Store(self.settings.store))
         caches = official_caches(self.settings.environment, self.settings.home)
@@ -265,37 +275,28 @@ class OneOff:
         )
 
 
-_WISHES = Wishes(choice=EVERYTHING, prune=False)
+_WISHES = Wishes(choice=EVERYTHING, prune=False, take_names=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
-    """A folder with a state of its own, and the place in it of one snapshot."""
+    """A folder for a repository.
+
+    Attributes:
+        layout: Whose cache `root` is; None for plain files.
+        state: The folder that has a state of its own, so that downloads into one cache do not wait for each other.
+    """
 
     root: Path
-    target: str = "."
-    cache: CachePlace | None = None
-
-    @property
-    def folder(self) -> Path:
-        return self.root / self.target
-
-    def give_name(self, commit: str) -> None:
-        """Let the revision's name lead to the snapshot, now that it is whole."""
-        if self.cache and self.cache.ref:
-            ref = self.root / self.cache.ref
-            if not ref.is_file() or ref.read_text(encoding="utf-8", errors="replace") != commit:
-                make_folder(ref.parent)
-                write_atomic(ref, commit.encode())  # without a newline: huggingface_hub takes it as it is
-        if self.cache and self.cache.link and self.root / self.cache.link != self.folder:
-            lead_to(self.root / self.cache.link, self.folder)
+    layout: CacheLayout | None = None
+    state: Path
 
 
 def _place_of(
-    destination: Destination, spec: ModelSpec, commit: str, settings: Settings, endpoints: Mapping[str, Endpoint]
+    destination: Destination, spec: ModelSpec, settings: Settings, endpoints: Mapping[str, Endpoint]
 ) -> _Place:
     if destination.local is not None:
-        return _Place(root=_absolute(destination.local))
+        return _plainly(_absolute(destination.local))
     source = spec.source
     kind = endpoints[source.scheme].kind if source.scheme in endpoints else source.scheme
     if kind not in HUB_KINDS and (destination.cache is None or destination.layout is not None):
@@ -304,21 +305,16 @@ def _place_of(
     cache = destination.cache
     if cache is None:
         layout = layout or CacheLayout(kind)
-        modelscope, huggingface = official_caches(settings.environment, settings.home)
-        cache = modelscope if layout is CacheLayout.modelscope else huggingface
+        cache = Path(own_caches(settings.environment, settings.home)[layout])
     root = _absolute(cache)
     if layout is None:
         below = source.repo.strip("/").rpartition("//")[2] if kind in HUB_KINDS else spec.name
-        return _Place(root=root / "datasets" / below if source.dataset else root / below)
-    place = cache_place(layout, source, commit, spec.requested.revision)
-    target = place.snapshot
-    if place.link and _is_real_folder(root / place.repository / place.link):
-        target = place.link  # the official client made it; its users look there
-    return _Place(root=root / place.repository, target=target, cache=place)
+        return _plainly(root / "datasets" / below if source.dataset else root / below)
+    return _Place(root=root, layout=layout, state=root / cache_repository(layout, source))
 
 
-def _is_real_folder(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink()
+def _plainly(folder: Path) -> _Place:
+    return _Place(root=folder, state=folder)
 
 
 def _absolute(path: Path) -> Path:

@@ -12,15 +12,17 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
+from fetcher.core.cache import shared_caches
 from fetcher.core.change import Usage
-from fetcher.core.choice import EVERYTHING, Choice, chosen_models, targets_of, unknown_models
+from fetcher.core.choice import EVERYTHING, Choice, chosen_models, unknown_models
 from fetcher.core.interfaces import Events, NoEvents
 from fetcher.core.lock import Lock, Staleness, staleness
 from fetcher.core.lockdiff import ModelChange, compare_locks
 from fetcher.core.lockmerge import Verdict
-from fetcher.core.manifest import Endpoint
+from fetcher.core.manifest import Endpoint, Layout
 from fetcher.core.paths import ModelName
 from fetcher.core.plan import Plan
 from fetcher.core.proof import FULL, Depth
@@ -42,7 +44,7 @@ from fetcher.prepare import Pair, prepare_fresh
 from fetcher.resolve import KEEP_PINS, Upgrade, resolve
 from fetcher.road import Guard, Road, Wishes, catalog_of, rooted, transfer_settings
 from fetcher.settings import MANIFEST, Settings
-from fetcher.sources.caches import cache_variables, official_caches
+from fetcher.sources.caches import cache_variables, official_caches, own_caches
 from fetcher.survey import Survey, Surveyor
 from fetcher.sync import Report, Workplace
 from fetcher.transfer import StoreHasher
@@ -145,6 +147,11 @@ class Project(Pins):
     def state(self) -> Path:
         """The `.fetcher` folder."""
         return self.root / ".fetcher"
+
+    @cached_property
+    def layout(self) -> Layout:
+        """As that of the pins, with the official libraries' own caches for models that have a layout and no target."""
+        return super().layout.with_own_caches(own_caches(self.settings.environment, self.settings.home))
 
     @property
     def endpoints(self) -> dict[str, Endpoint]:
@@ -348,7 +355,7 @@ class Project(Pins):
     def variables(self, names: Iterable[str] = (), *, groups: Iterable[str] = ()) -> dict[str, str]:
         """What tells a program where the models are; `fetcher env`.  Looks at no file of theirs.
 
-        `FETCHER_MODEL_<NAME>` for each model, and `HF_HUB_OFFLINE`.
+        `FETCHER_MODEL_<NAME>` for each model, `HF_HUB_OFFLINE`, and where the caches are of models with a layout.
 
         Raises:
             ConfigError: No such model, or two of them share a variable.
@@ -356,15 +363,15 @@ class Project(Pins):
         """
         self._reread()
         lock = self.frozen_lock()
-        chosen = [
-            Provided(name=name, folder=str(self._folder(lock, name)))
-            for name in chosen_models(lock, Choice(names=_words(names), groups=_words(groups)), self.layout)
-        ]
-        return {**model_variables(chosen), **cache_variables()}
+        chosen = chosen_models(lock, Choice(names=_words(names), groups=_words(groups)), self.layout)
+        provided = [Provided(name=name, folder=str(self._folder(lock, name))) for name in chosen]
+        caches = shared_caches(chosen, self.layout)
+        found = {layout: os.path.join(self.root, target) for layout, target in caches.items()}
+        return {**model_variables(provided), **cache_variables(found)}
 
     def _folder(self, lock: Lock, name: ModelName) -> Path:
         """Where a locked model's files go."""
-        return self.root / targets_of(lock, self.layout, self.root)[name]
+        return self._road().surveyor.folder(lock, name)
 
     def _reread(self) -> None:
         """Forget what models.toml said; a notebook's project lives longer than that."""
@@ -382,9 +389,13 @@ class Project(Pins):
             raise
 
     def _pair(self, lock: Lock) -> Pair | None:
-        """Manifest and lock as they were read, if the lock is what the manifest asks for."""
+        """Manifest and lock as they were read, if the lock is what the manifest asks for.
+
+        None as well where a variable says where files go, because the front room reads none.
+        """
         try:
-            if staleness(self.manifest, lock):
+            targets = [spec.target for spec in self.manifest.models.values()]
+            if None in targets or staleness(self.manifest, lock):
                 return None
         except ConfigError:
             return None

@@ -23,7 +23,7 @@ from fetcher.core.interfaces import Events, FetchRequest
 from fetcher.core.lock import Lock, LockedModel
 from fetcher.core.manifest import Endpoint, Layout, SourceRef
 from fetcher.core.paths import RepoPath
-from fetcher.core.plan import Wanted
+from fetcher.core.plan import Wanted, take_names
 from fetcher.core.proof import Depth
 from fetcher.core.retry import RetrySchedule
 from fetcher.core.units import count_text
@@ -56,6 +56,7 @@ class Wishes:
         prune: Remove what fetcher wrote and nothing wants any more.
         offline: Refuse a plan that needs the network.
         keep_going: Do the other models when one fails or is blocked.
+        take_names: Let names in a library's cache lead elsewhere, whoever wrote them.
     """
 
     choice: Choice = EVERYTHING
@@ -63,6 +64,7 @@ class Wishes:
     prune: bool = True
     offline: bool = False
     keep_going: bool = False
+    take_names: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +98,8 @@ class Road:
         survey = self.surveyor.look(lock, wishes.choice)
         if not wishes.prune:
             survey = survey.with_plan(survey.plan.without_remove())
+        if wishes.take_names:
+            survey = survey.with_plan(take_names(survey.plan))
         return survey.with_plan(self.workplace.force(survey.plan)) if wishes.force else survey
 
     def verify(self, lock: Lock, choice: Choice, depth: Depth) -> Survey:

@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from fetcher.core.cache import CachePlace, cache_places
 from fetcher.core.choice import Choice, chosen_models, targets_of
 from fetcher.core.lock import Lock, LockedModel
 from fetcher.core.manifest import Layout
 from fetcher.core.paths import ModelName
 from fetcher.core.plan import Plan, Wanted, wanted_files
 from fetcher.core.proof import Depth
+from fetcher.disk.names import settled
 from fetcher.disk.scan import Scan
 from fetcher.disk.targets import real_targets
 from fetcher.sync import Workplace
@@ -61,10 +63,20 @@ class Surveyor:
                 into a folder of git or of fetcher.
         """
         targets = targets_of(lock, self._layout, self._root)
+        caches = self._cache_places(lock, targets)
         real = real_targets(targets, self._root)
-        if real != targets:
-            wanted_files(lock.models.values(), real, reserved=self._reserved)  # refuses one file under two names
-        return wanted_files(lock.models.values(), targets, reserved=self._reserved)
+        if real != targets:  # one file under two names is refused
+            wanted_files(lock.models.values(), real, caches=caches, reserved=self._reserved)
+        return wanted_files(lock.models.values(), targets, caches=caches, reserved=self._reserved)
+
+    def folder(self, lock: Lock, name: ModelName) -> Path:
+        """Where the files of a locked model go."""
+        targets = targets_of(lock, self._layout, self._root)
+        place = self._cache_places(lock, targets).get(name)
+        return self._root / targets[name] / (place.folder if place else "")
+
+    def _cache_places(self, lock: Lock, targets: Mapping[str, str]) -> dict[str, CachePlace]:
+        return settled(cache_places(lock, self._layout), targets, self._root)
 
     def look(self, lock: Lock, choice: Choice) -> Survey:
         """Look and plan; trusts the index where it can be trusted."""
@@ -77,7 +89,7 @@ class Surveyor:
     def _survey(self, lock: Lock, choice: Choice, look: Callable[..., Scan]) -> Survey:
         everything = self.everything(lock)
         names = chosen_models(lock, choice, self._layout)
-        wanted = tuple(item for item in everything if item.model in names)
+        wanted = tuple({item.spot: item for item in everything if item.model in names}.values())
         elsewhere = {item.spot for item in everything if item.model not in names}
         scan = look(wanted, models=None if choice.is_everything() else names, elsewhere=elsewhere)
         return Survey(

@@ -174,13 +174,14 @@ class Workplace:
         it is missing: the sound chunks of damaged files are in partials.
         """
         salvage = Salvage(staging=self._staging, copies=self._copies, events=self._events, stop=self._stop.is_set)
-        stored = self._staging.stored(plan.place)
+        place = [item for item in plan.place if not item.is_name]
+        stored = self._staging.stored(place)
         sound = {sha256: spot for sha256, spot in plan.offered.items() if self._trash.is_sound(sha256, spot)}
-        brought = salvage.bring([item for item in plan.place if item.sha256 in stored or item.sha256 not in sound])
+        brought = salvage.bring([item for item in place if item.sha256 in stored or item.sha256 not in sound])
         if brought:
             size = size_text(sum(item.size for item in brought))
             self._events.note(f"{count_text(len(brought), 'file')} ({size}) taken from this machine")
-        return fetch_again(replace(plan, offered=sound), self._staging.stored(plan.place))
+        return fetch_again(replace(plan, offered=sound), self._staging.stored(place))
 
     def remember(self, scan: Scan, plan: Plan) -> bool:
         """Save what a look has found out, if that is more than the index knew; whether it knows it now.
@@ -284,7 +285,10 @@ class Workplace:
     def _place(self, work: Work, placer: Placer) -> None:
         todo = work.to_place()
         for first in range(0, len(todo), _TOGETHER):
-            some = [(wanted, self._source(work, wanted)) for wanted in todo[first : first + _TOGETHER]]
+            some = [
+                (wanted, None if wanted.is_name else self._source(work, wanted))
+                for wanted in todo[first : first + _TOGETHER]
+            ]
             _prepare(some, placer)
             for wanted, source in some:
                 if self._stop.is_set():
@@ -326,9 +330,9 @@ class Workplace:
         self._index.save(rows, folders, intents=scan.open_intents)
 
 
-def _prepare(some: Sequence[tuple[Wanted, Path]], placer: Placer) -> None:
+def _prepare(some: Sequence[tuple[Wanted, Path | None]], placer: Placer) -> None:
     """Copy small files ahead, so that one sync of the disk serves all of them."""
-    small = [(wanted, source) for wanted, source in some if wanted.size < COPY_BELOW]
+    small = [(wanted, source) for wanted, source in some if source is not None and wanted.size < COPY_BELOW]
     if len(small) >= TOGETHER_FROM:
         placer.prepare(small)
 

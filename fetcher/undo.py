@@ -20,8 +20,8 @@ from fetcher.core.paths import RepoPath
 from fetcher.core.plan import Leftover, State, Wanted
 from fetcher.core.undo import Seen, Way, way_back
 from fetcher.disk.folder import walk_to
-from fetcher.disk.hashing import sha256_of
 from fetcher.disk.index import Index, Intent, Row
+from fetcher.disk.names import content_sha256, is_content
 from fetcher.disk.place import Placer
 from fetcher.disk.scan import is_racy, kind_of
 from fetcher.disk.staging import Staging
@@ -151,7 +151,7 @@ class Undoer:
         found = self._lstat(spot)
         if found is None:
             return Seen.ABSENT, None, ""
-        if not stat.S_ISREG(found.st_mode):
+        if not is_content(found.st_mode):
             return Seen.OTHER, None, kind_of(found.st_mode)
         if former is not None and _identity(found) == (former.size, former.mtime_ns, former.inode):
             return Seen.FORMER, None, ""
@@ -161,7 +161,7 @@ class Undoer:
             return Seen.NEW, row, ""
         if former is not None and sha256 == former.sha256:
             return Seen.FORMER, None, ""
-        return Seen.OTHER, None, "changed since the sync"
+        return Seen.OTHER, None, "changed since the sync" if stat.S_ISREG(found.st_mode) else kind_of(found.st_mode)
 
     def _lstat(self, spot: str) -> os.stat_result | None:
         """What stands at a spot, seen without following a symlink below the project."""
@@ -182,7 +182,7 @@ class Undoer:
         row = rows.get(spot)
         if row is not None and not row.damaged and row.is_unchanged(found) and not is_racy(row, found):
             return row.sha256
-        return sha256_of(self._root / spot)
+        return content_sha256(self._root / spot, found.st_mode)
 
     def _announce(self, found: Iterable[_Found], rows: Mapping[str, Row], placer: Placer) -> None:
         """Say in the index whose the files are that come back: a kill must not make them the user's."""
@@ -227,7 +227,7 @@ class Undoer:
             return
         rows.pop(step.spot, None)
         found = self._lstat(step.home) if step.former is not None else None
-        if step.former is None or found is None or not stat.S_ISREG(found.st_mode):
+        if step.former is None or found is None or not is_content(found.st_mode):
             return
         former = step.former
         same = _identity(found) == (former.size, former.mtime_ns, former.inode)

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from fetcher.disk.names import lead_to
-from fetcher.errors import BlockedError
 from fetcher.serve.hub import Hub
 from tests.cli.command import desk
 from tests.hub.publish import MIB, Publisher, read_tree
@@ -92,10 +90,12 @@ def test_a_folder_that_the_official_client_made_is_used_as_it_is(
     assert read_tree(theirs) == tree
 
 
-def test_a_name_that_is_no_link_is_never_replaced(tmp_path: Path) -> None:
+def test_a_name_that_is_no_link_is_never_replaced(tmp_path: Path, hub: Hub, publisher: Publisher) -> None:
     """It may be all that somebody has."""
-    (tmp_path / "commit").mkdir()
-    (tmp_path / "master").write_text("mine")
-    with pytest.raises(BlockedError):
-        lead_to(tmp_path / "master", tmp_path / "commit")
-    assert (tmp_path / "master").read_text() == "mine"
+    table = desk(tmp_path / "desk", hub.url)
+    publisher.publish(MODEL, TREE)
+    theirs = table.folder / "cache/models/acme--tiny/snapshots/master"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("mine")
+    assert table.fetcher("download", MODEL, "--cache-dir", "cache", "--layout", "modelscope").code == 9
+    assert theirs.read_text() == "mine"

@@ -26,8 +26,7 @@ from fetcher.cli.common import (
     watcher,
     with_common,
 )
-from fetcher.core.cache import CacheLayout
-from fetcher.core.manifest import BUILT_IN_SCHEMES, Endpoint, SourceRef
+from fetcher.core.manifest import BUILT_IN_SCHEMES, CacheLayout, Endpoint, SourceRef
 from fetcher.core.units import count_text, size_text
 from fetcher.errors import ConfigError
 from fetcher.settings import Flags, Settings
@@ -143,7 +142,8 @@ def download(
         files=tuple(files),
     )
     if print_manifest:
-        render.out(replace(wish, target=str(local_dir) if local_dir else None).text.rstrip("\n"))
+        target, kept = (local_dir, None) if local_dir else (cache_dir if layout else None, layout)
+        render.out(replace(wish, target=str(target) if target else None, layout=kept).text.rstrip("\n"))
         return
     base = folder_of(common)
     flags = Flags(jobs=jobs, connections=connections, limit_rate=limit_rate)

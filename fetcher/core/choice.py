@@ -67,7 +67,7 @@ def unknown_models(names: Sequence[str], known: Iterable[str]) -> ConfigError:
 
 
 def targets_of(lock: Lock, layout: Layout, root: PurePath) -> dict[str, str]:
-    """The folder of each locked model: relative to the project with `/`, or absolute."""
+    """The target of each locked model: relative to the project with `/`, or absolute."""
     return {name: _inside(layout.targets.get(name, f"models/{name}"), root) for name in lock.models}
 
 

@@ -6,7 +6,8 @@ version is sources/catalog.py.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Self
 
 from fetcher.core.digest import Sha256
@@ -22,6 +23,14 @@ GIT_SCHEMES = ("git+https", "git+ssh", "git+file", "git+http")
 URL_SCHEMES = SCHEMES
 FOLDER = "file"
 BUILT_IN_SCHEMES = (*HUB_KINDS, *GIT_SCHEMES, *URL_SCHEMES, FOLDER)
+
+
+class CacheLayout(StrEnum):
+    """Whose cache files are laid out as; the names are those of the hubs."""
+
+    modelscope = MODELSCOPE
+    huggingface = HUGGINGFACE
+
 
 _OWNER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*/[A-Za-z0-9_][A-Za-z0-9._-]*\Z")
 _NAME_ALONE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\Z")
@@ -121,7 +130,9 @@ class ModelSpec:
     """One `[models.NAME]` with the defaults applied.
 
     Attributes:
-        target: Folder of its files: relative to the manifest with `/`, or absolute.
+        target: Folder of its files: relative to the manifest with `/`, or absolute; with a
+            `layout` that of the cache, and None for the library's own.
+        layout: Whose cache its files are laid out as.
         web: Its files with their addresses, if its source is a URL.
     """
 
@@ -130,7 +141,8 @@ class ModelSpec:
     requested: Requested = field(default_factory=Requested)
     fallback: tuple[SourceRef, ...] = ()
     groups: tuple[str, ...] = ()
-    target: str
+    target: str | None
+    layout: CacheLayout | None = None
     web: tuple[WebFile, ...] = ()
 
 
@@ -175,24 +187,33 @@ class Layout:
     """Of models.toml, what a lock does not say: where models go, in which groups they are, named endpoints.
 
     Attributes:
-        targets: NAME to folder: relative to the manifest with `/`, or absolute.
+        targets: NAME to folder: relative to the manifest with `/`, or absolute; of a model in
+            `caches` that of the cache.
         addresses: Where the files of URLs are, by source.
+        caches: NAME to whose cache its files are laid out as, where they are.
     """
 
     targets: Mapping[str, str]
     groups: Mapping[str, tuple[str, ...]]
     sources: Mapping[str, Endpoint]
     addresses: Mapping[SourceRef, Mapping[RepoPath, str]]
+    caches: Mapping[str, CacheLayout] = field(default_factory=dict)
 
     @classmethod
     def of(cls, manifest: Manifest) -> Self:
         """That of a manifest without mistakes."""
         return cls(
-            targets={name: spec.target for name, spec in manifest.models.items()},
+            targets={name: spec.target for name, spec in manifest.models.items() if spec.target is not None},
             groups={name: spec.groups for name, spec in manifest.models.items()},
             sources=manifest.sources,
             addresses=manifest.addresses,
+            caches={name: spec.layout for name, spec in manifest.models.items() if spec.layout is not None},
         )
+
+    def with_own_caches(self, folders: Mapping[CacheLayout, str]) -> Self:
+        """With the libraries' own caches as targets of the models that have a layout and no target."""
+        own = {name: folders[layout] for name, layout in self.caches.items() if name not in self.targets}
+        return replace(self, targets={**self.targets, **own})
 
 
 def _folder(text: str) -> str:

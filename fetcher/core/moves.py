@@ -19,6 +19,9 @@ class Wanted:
     Attributes:
         spot: Path with `/`: relative to the project, or absolute.
         size: Bytes.
+        inner: Folders between the target and `path` with `/`, in a library's cache.
+        text: What a name that leads to a snapshot says; None for a file of the lock.
+        is_link: Whether such a name is a symlink; else it is a file.
     """
 
     model: str
@@ -26,6 +29,24 @@ class Wanted:
     spot: str
     sha256: Sha256
     size: int
+    inner: str = ""
+    text: str | None = None
+    is_link: bool = False
+
+    @property
+    def is_name(self) -> bool:
+        """Whether fetcher writes it itself, to lead to a snapshot."""
+        return self.text is not None
+
+    @property
+    def below_target(self) -> str:
+        """The part of `spot` that is below the target."""
+        return f"{self.inner}/{self.path}" if self.inner else self.path
+
+    @property
+    def base(self) -> str:
+        """The target, as it stands in `spot`: with `/` at its end, or empty."""
+        return self.spot.removesuffix(self.below_target)
 
     @property
     def label(self) -> str:

@@ -8,13 +8,15 @@ Promises, each with its property test in tests/core/test_plan.py:
   * a file that fetcher did not write is never replaced and never removed;
   * a digest is fetched at most once, however many models want it;
   * planning again after the plan was carried out gives an empty plan;
-  * what is wanted at another spot now is moved there, not fetched and not removed.
+  * what is wanted at another spot now is moved there, not fetched and not removed;
+  * what a name leads to stays whole until the name leads elsewhere (tests/test_cache_layouts.py).
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from fetcher.core.cache import CachePlace
 from fetcher.core.digest import Sha256
 from fetcher.core.lock import LockedModel
 from fetcher.core.moves import Leftover as Leftover
@@ -33,12 +35,14 @@ class Look:
         reason: For FOREIGN: why fetcher must not touch it.
         obstacle: For FOREIGN: the spot of what is in the way (a parent, perhaps).
         leads_to: Where the obstacle leads, if it is a symlink where a folder is due.
+        leads: For FOREIGN: whether it is a name of the wanted kind, which leads elsewhere.
     """
 
     state: State
     reason: str = ""
     obstacle: str = ""
     leads_to: str = ""
+    leads: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +55,13 @@ class LocalState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blocked:
-    """A wanted file whose spot is taken by something that is not fetcher's."""
+    """A wanted file whose spot is taken by something that is not fetcher's; `leads` as of its Look."""
 
     wanted: Wanted
     reason: str
     obstacle: str
     leads_to: str = ""
+    leads: bool = False
 
     @property
     def fact(self) -> str:
@@ -67,8 +72,7 @@ class Blocked:
     @property
     def is_linked_target(self) -> bool:
         """Whether the target itself is, or passes through, a symlink."""
-        target = self.wanted.spot.removesuffix(self.wanted.path)
-        return bool(self.leads_to) and target.startswith(f"{self.obstacle}/")
+        return bool(self.leads_to) and self.wanted.base.startswith(f"{self.obstacle}/")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,13 +163,20 @@ class Plan:
 
 
 def wanted_files(
-    models: Iterable[LockedModel], targets: Mapping[str, str], *, reserved: Collection[str] = ()
+    models: Iterable[LockedModel],
+    targets: Mapping[str, str],
+    *,
+    caches: Mapping[str, CachePlace] = MappingProxyType({}),
+    reserved: Collection[str] = (),
 ) -> list[Wanted]:
-    """Every file of the models with the spot where it belongs.
+    """Every file of the models with the spot where it belongs, then the names that lead to snapshots.
+
+    Two models may want one name, if it leads to the same snapshot.
 
     Args:
         models: From the lock.
         targets: NAME to target folder, with `/`; relative to the project, or absolute.
+        caches: NAME to the place below the target, of models that are laid out as in a cache.
         reserved: Spots of the project's own files, which no model may have.
 
     Raises:
@@ -173,21 +184,33 @@ def wanted_files(
         IntegrityError: One digest has two sizes.
     """
     found: list[Wanted] = []
+    names: list[Wanted] = []
     for model in models:
         target = targets[model.name].rstrip("/")
         base = "" if target == "." else f"{target}/"
+        place = caches.get(model.name)
+        inner = place.folder if place else ""
+        above = f"{base}{inner}/" if inner else base
         found.extend(
-            Wanted(model=model.name, path=file.path, spot=f"{base}{file.path}", sha256=file.sha256, size=file.size)
+            Wanted(
+                model=model.name,
+                path=file.path,
+                spot=f"{above}{file.path}",
+                sha256=file.sha256,
+                size=file.size,
+                inner=inner,
+            )
             for file in model.files
         )
+        names.extend(place.names(model, base) if place else ())
     _refuse_two_sizes(found)
     _refuse_reserved_spots(found, reserved)
-    _refuse_shared_spots(found)
-    return found
+    _refuse_shared_spots([*found, *{(name.spot, name.text): name for name in names}.values()])
+    return [*found, *names]
 
 
 def make_plan(
-    wanted: Iterable[Wanted],
+    wanted: Sequence[Wanted],
     local: LocalState,
     stored: Collection[Sha256],
     *,
@@ -211,13 +234,17 @@ def make_plan(
             keep.append(item)
         elif look.state is State.FOREIGN:
             obstacle = look.obstacle or item.spot
-            blocked.append(Blocked(wanted=item, reason=look.reason, obstacle=obstacle, leads_to=look.leads_to))
+            blocked.append(
+                Blocked(wanted=item, reason=look.reason, obstacle=obstacle, leads_to=look.leads_to, leads=look.leads)
+            )
         else:
             place.append(item)
             if look.state is State.DAMAGED:
                 aside.append(item.spot)
     own = [item for item in local.leftovers if item.state in (State.OURS, State.RIGHT)]
-    moves = pair_moves((item for item in place if local.looks[item.spot].state is State.ABSENT), own)
+    led_to = {item.model for item in wanted if item.is_name}
+    free = (item for item in place if local.looks[item.spot].state is State.ABSENT and not item.is_name)
+    moves = pair_moves(free, (item for item in own if item.model not in led_to))
     arriving, moving = {move.wanted.spot for move in moves}, {move.origin for move in moves}
     place = [item for item in place if item.spot not in arriving]
     given = {**offered, **{item.sha256: item.spot for item in own if item.sha256}}
@@ -246,6 +273,17 @@ def force(plan: Plan, stored: Collection[Sha256]) -> Plan:
     return replace(plan, fetch=fetch, place=place, blocked=(), aside=tuple(aside))
 
 
+def take_names(plan: Plan) -> Plan:
+    """The plan that moves aside what has a wanted name and leads elsewhere, as a library's own client would."""
+    taken = [blocked for blocked in plan.blocked if blocked.leads]
+    return replace(
+        plan,
+        place=(*plan.place, *(blocked.wanted for blocked in taken)),
+        blocked=tuple(blocked for blocked in plan.blocked if not blocked.leads),
+        aside=(*plan.aside, *(blocked.obstacle for blocked in taken)),
+    )
+
+
 def fetch_again(plan: Plan, stored: Collection[Sha256]) -> Plan:
     """The same plan after the store has changed."""
     return replace(plan, fetch=_missing(plan.place, {*stored, *plan.offered}))
@@ -263,7 +301,7 @@ def _blocked_error(blocked: Sequence[Blocked]) -> BlockedError:
 def _missing(place: Iterable[Wanted], stored: Collection[Sha256]) -> tuple[Wanted, ...]:
     first: dict[Sha256, Wanted] = {}
     for item in place:
-        if item.sha256 not in stored:
+        if not item.is_name and item.sha256 not in stored:
             first.setdefault(item.sha256, item)
     return tuple(first.values())
 

@@ -39,6 +39,18 @@ def bring(source: Path, folder: Folder, temporary: str, wanted: Wanted) -> None:
     copy(source, folder, temporary, wanted)
 
 
+def write_name(folder: Folder, temporary: str, wanted: Wanted) -> None:
+    """Make the temporary name lead where a wanted name is to."""
+    text = wanted.text or ""
+    if wanted.is_link:
+        folder.link_to_name(text, temporary)
+        return
+    with os.fdopen(folder.create(temporary), "wb", buffering=0) as write:
+        write.write(text.encode())
+        backdate(write.fileno())
+        os.fsync(write.fileno())
+
+
 def later(descriptor: int) -> None:
     """For `copy`: leave it to `make_durable`."""
 

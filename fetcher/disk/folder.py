@@ -6,6 +6,7 @@ On systems without directory descriptors (Windows) the full path is used instead
 import errno
 import os
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,6 +72,14 @@ class Folder(Closing):
         """Create a file that must not exist; returns a descriptor for writing."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         return os.open(self._name(name), flags, 0o666, dir_fd=self._descriptor)
+
+    def link_to_name(self, goal: str, name: str) -> None:
+        """Make a symlink that must not exist, dated a second back (atomic.py says why)."""
+        os.symlink(goal, self._name(name), dir_fd=self._descriptor)
+        if os.utime in os.supports_follow_symlinks:
+            now = time.time_ns()
+            times = (now, now - 1_000_000_000)
+            os.utime(self._name(name), ns=times, dir_fd=self._descriptor, follow_symlinks=False)
 
     def link_here(self, source: Path, name: str) -> None:
         """Hard link `source` under a new name; an existing name is an error, never replaced."""

@@ -1,31 +1,59 @@
-"""A name that leads to a folder: a relative symlink, replaced at once.
+"""Names that lead to a snapshot, on the disk: what they say, and what stands in their place.
 
-Promise (tests/test_layouts.py): a name that is no link is never replaced.
+What a name is to say is core/cache.py's; placing it is place.py's.
 """
 
+import hashlib
 import os
+import stat
+from collections.abc import Mapping
 from pathlib import Path
 
-from fetcher.disk.atomic import disk_errors, make_folder
-from fetcher.disk.writer import temporary_name
-from fetcher.errors import BlockedError
+from fetcher.core.cache import CachePlace
+from fetcher.core.digest import Sha256
+from fetcher.core.moves import Wanted
+from fetcher.disk.hashing import sha256_of
 
 
-def lead_to(link: Path, folder: Path) -> None:
-    """Make `link` a symlink to `folder`; does nothing if it is.
+def settled(places: Mapping[str, CachePlace], targets: Mapping[str, str], root: Path) -> dict[str, CachePlace]:
+    """Where snapshots go, now that it is seen which names are folders that the official client made."""
+    return {
+        name: place.in_folder_of_link() if _is_real_folder(root / targets[name], place) else place
+        for name, place in places.items()
+    }
+
+
+def _is_real_folder(cache: Path, place: CachePlace) -> bool:
+    if not place.link:
+        return False
+    path = cache / place.repository / place.link
+    return path.is_dir() and not path.is_symlink()
+
+
+def blob_behind(wanted: Wanted, root: Path) -> Path | None:
+    """The file that huggingface_hub has put behind a symlink at a spot; None where it is no such symlink."""
+    repository = wanted.inner.split("/snapshots/")[0]
+    if not wanted.inner or wanted.is_name:
+        return None
+    spot = root / wanted.spot
+    path = Path(os.path.normpath(spot.parent / os.readlink(spot)))
+    return path if path.parent == root / f"{wanted.base}{repository}/blobs" else None
+
+
+def content_sha256(path: Path, mode: int) -> Sha256:
+    """The sha256 of a file, or of what a symlink says.
+
+    Args:
+        mode: Of its lstat.
 
     Raises:
-        BlockedError: Something that is no link has the name.
-        DiskError: The disk refuses.
+        OSError: It cannot be read.
     """
-    goal = os.path.relpath(folder, link.parent)
-    with disk_errors(link):
-        if link.is_symlink():
-            if os.readlink(link) == goal:
-                return
-        elif os.path.lexists(link):
-            raise BlockedError(f"{link} is in the way.", fix="move it away and run the same command again")
-        make_folder(link.parent)
-        fresh = link.with_name(temporary_name(link.name))
-        fresh.symlink_to(goal)
-        fresh.replace(link)
+    if stat.S_ISLNK(mode):
+        return Sha256(hashlib.sha256(os.fsencode(os.readlink(path))).hexdigest())
+    return sha256_of(path)
+
+
+def is_content(mode: int) -> bool:
+    """Whether it is of a kind that fetcher writes."""
+    return stat.S_ISREG(mode) or stat.S_ISLNK(mode)

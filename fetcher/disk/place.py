@@ -14,7 +14,6 @@ Promises (tests/disk/test_place.py):
 import contextlib
 import errno
 import os
-import stat
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,9 +22,10 @@ from fetcher.core.digest import Sha256
 from fetcher.core.plan import Leftover, Wanted
 from fetcher.disk.atomic import disk_errors
 from fetcher.disk.batch import make_durable
-from fetcher.disk.bring import bring, copy, later
+from fetcher.disk.bring import bring, copy, later, write_name
 from fetcher.disk.folder import NO_SHARING, Folder, move_new
 from fetcher.disk.index import Row
+from fetcher.disk.names import is_content
 from fetcher.disk.shelf import Shelf
 from fetcher.disk.spots import Spots, in_the_way
 from fetcher.disk.writer import temporary_name
@@ -53,11 +53,11 @@ class Placer:
         """Spots of the folders that fetcher made."""
         return self._spots.made
 
-    def place(self, wanted: Wanted, source: Path, known: Row | None) -> Row:
+    def place(self, wanted: Wanted, source: Path | None, known: Row | None) -> Row:
         """Put the bytes of `source` under the final name.
 
         Args:
-            source: A proven object.
+            source: A proven object; None for a name that leads to a snapshot.
             known: The row of fetcher's own file that may be replaced; None if
                 nothing may be there.
 
@@ -73,7 +73,9 @@ class Placer:
             prepared = self._prepared.pop(wanted.spot, None)
             temporary = prepared or temporary_name(name)
             try:
-                if prepared is None:
+                if source is None:
+                    write_name(folder, temporary, wanted)
+                elif prepared is None:
                     bring(source, folder, temporary, wanted)
                 self._publish(folder, temporary, name, wanted.spot, known)
             finally:
@@ -235,7 +237,7 @@ class Placer:
         """The folder of a wanted file, made if it is missing."""
         with (
             disk_errors(self._root / wanted.spot),
-            self._spots.made_folder_of(wanted.spot, str(wanted.path)) as folder,
+            self._spots.made_folder_of(wanted.spot, wanted.below_target) as folder,
         ):
             yield folder
 
@@ -273,7 +275,7 @@ def _publish_new(folder: Folder, temporary: str, name: str) -> None:
 
 def is_own(found: os.stat_result, row: Row) -> bool:
     """Whether a file is still the one that fetcher wrote."""
-    return stat.S_ISREG(found.st_mode) and row.is_unchanged(found)
+    return is_content(found.st_mode) and row.is_unchanged(found)
 
 
 def rows_after(rows: Mapping[str, Row], placed: Iterable[Row], removed: Iterable[str]) -> dict[str, Row]:

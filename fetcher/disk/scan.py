@@ -12,6 +12,7 @@ Promises (tests/disk/test_scan.py):
   * what fetcher did not write, or what was edited since, comes out as FOREIGN.
 """
 
+import contextlib
 import os
 import stat
 import time
@@ -29,6 +30,7 @@ from fetcher.disk.aliases import under_wanted_names
 from fetcher.disk.atomic import disk_errors
 from fetcher.disk.hashing import sha256_of
 from fetcher.disk.index import Intent, Row
+from fetcher.disk.names import blob_behind, content_sha256, is_content
 
 _CLOCK_GRAIN_NS = 20_000_000  # coarsest kernel tick in use is 10 ms (CONFIG_HZ=100); twice that
 
@@ -135,7 +137,7 @@ class Scanner:
         chosen = _Chosen(models=None if models is None else frozenset(models), elsewhere=elsewhere)
         items, before = list(wanted), dict(self._rows)
         self._rows = under_wanted_names(self._rows, items, self._root)
-        self._bases = {item.spot.removesuffix(item.path) for item in items if os.path.isabs(item.spot)}
+        self._bases = {item.base for item in items if os.path.isabs(item.spot)}
         seen = self._look_at_all(items)
         rows = {spot: row for spot, row in self._rows.items() if spot not in seen}
         rows.update((spot, found.row) for spot, found in seen.items() if found.row)
@@ -192,9 +194,16 @@ class Scanner:
             found = path.lstat()
         except (FileNotFoundError, NotADirectoryError):
             return _ABSENT
-        if not stat.S_ISREG(found.st_mode):
+        blob = blob_behind(wanted, self._root) if stat.S_ISLNK(found.st_mode) else None
+        if blob is not None:
+            path = blob
+            with contextlib.suppress(FileNotFoundError):  # a symlink that leads nowhere is told as one
+                found = path.lstat()
+        is_right_kind = stat.S_ISLNK if wanted.is_link else stat.S_ISREG
+        if not is_right_kind(found.st_mode):
             return _Seen(look=Look(state=State.FOREIGN, reason=kind_of(found.st_mode)), row=None)
-        return self._look_at_file(wanted, path, found)
+        seen = self._look_at_file(wanted, path, found)
+        return _as_of_name(seen) if wanted.is_name else seen
 
     def _look_at_file(self, wanted: Wanted, path: Path, found: os.stat_result) -> _Seen:
         row = self._rows.get(wanted.spot)
@@ -207,7 +216,7 @@ class Scanner:
         looked_ns = time.time_ns()
         self._events.hashing(wanted.label, found.st_size)
         try:
-            proof = self._prove(wanted, path)
+            proof = self._proof(wanted, path, found)
         except OSError as error:
             return _Seen(look=Look(state=State.FOREIGN, reason=f"cannot be read ({error.strerror})"), row=row)
         if proof.sha256 is None:  # a sample, and right
@@ -215,6 +224,12 @@ class Scanner:
         fresh = Row.of(wanted.spot, found, model=wanted.model, sha256=proof.sha256, looked_ns=looked_ns, wrote=False)
         seen = self._judge_bytes(wanted, found, fresh)
         return replace(seen, differs=proof.differs)
+
+    def _proof(self, wanted: Wanted, path: Path, found: os.stat_result) -> Proof:
+        """Of a name, what it says; of a file, what this look hashes."""
+        if wanted.is_name:
+            return Proof(sha256=content_sha256(path, found.st_mode))
+        return self._prove(wanted, path)
 
     def _judge_bytes(self, wanted: Wanted, found: os.stat_result, fresh: Row) -> _Seen:
         row, sha256 = self._rows.get(wanted.spot), fresh.sha256
@@ -247,7 +262,7 @@ class Scanner:
             except (FileNotFoundError, NotADirectoryError):
                 return None
             looked_ns = time.time_ns()
-            if not stat.S_ISREG(found.st_mode) or sha256_of(path) != intent.sha256:
+            if not is_content(found.st_mode) or content_sha256(path, found.st_mode) != intent.sha256:
                 return None
         sha256 = Sha256(intent.sha256)
         return Row.of(intent.spot, found, model=intent.model, sha256=sha256, looked_ns=looked_ns, wrote=True)
@@ -259,13 +274,13 @@ class Scanner:
             found = (self._root / row.spot).lstat()
         except (FileNotFoundError, NotADirectoryError):
             return State.ABSENT
-        if not row.wrote or not stat.S_ISREG(found.st_mode):
+        if not row.wrote or not is_content(found.st_mode):
             return State.FOREIGN
         if row.damaged:
             return State.DAMAGED
         if row.is_unchanged(found) and not is_racy(row, found):
             return State.OURS
-        if found.st_size == row.size and sha256_of(self._root / row.spot) == row.sha256:
+        if found.st_size == row.size and content_sha256(self._root / row.spot, found.st_mode) == row.sha256:
             return State.OURS
         return State.FOREIGN
 
@@ -335,6 +350,14 @@ def _foreign(row: Row | None, found: os.stat_result | None = None) -> Look:
         through = ", here or through another project that shares it" if shared else ""
         return Look(state=State.FOREIGN, reason=f"edited since fetcher wrote it{through}")
     return Look(state=State.FOREIGN, reason="a file that fetcher did not write")
+
+
+def _as_of_name(seen: _Seen) -> _Seen:
+    """A name that is not fetcher's to replace leads elsewhere."""
+    if seen.look.state is not State.FOREIGN:
+        return seen
+    reason = seen.look.reason if seen.row and seen.row.wrote else "leads elsewhere, and fetcher did not write it"
+    return replace(seen, look=replace(seen.look, reason=reason, leads=True))
 
 
 _KINDS = {

@@ -39,7 +39,7 @@ class Staging:
 
     def store_for(self, wanted: Wanted) -> Store:
         """The store on the file system of the wanted file's target."""
-        base = self._root if not wanted.spot.startswith("/") else Path(wanted.spot.removesuffix(wanted.path))
+        base = self._root if not wanted.spot.startswith("/") else Path(wanted.base)
         parent = (self._root / wanted.spot).parent
         if parent not in self._chosen:
             self._chosen[parent] = self._choose(base, parent)

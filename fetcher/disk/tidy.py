@@ -11,13 +11,13 @@ Promises (tests/disk/test_tidy.py):
 
 import contextlib
 import os
-import stat
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from fetcher.core.change import Act, Bounds, Usage
 from fetcher.disk.atomic import disk_errors
+from fetcher.disk.names import is_content
 from fetcher.disk.trash import Change
 
 
@@ -90,7 +90,7 @@ def _own(change: Change) -> Iterator[tuple[Path, os.stat_result]]:
             places.append(change.taken.find(step.spot))
         for path in filter(None, places):
             found = path.lstat()
-            if stat.S_ISREG(found.st_mode):
+            if is_content(found.st_mode):
                 yield path, found
 
 

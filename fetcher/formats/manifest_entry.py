@@ -16,6 +16,7 @@ class Entry:
     exclude: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     target: str | None = None
+    layout: str | None = None
 
     @property
     def text(self) -> str:
@@ -23,7 +24,7 @@ class Entry:
         lines = [f"[models.{_key(self.name)}]", f"source = {_quoted(self.source)}"]
         lines += [
             f"{key} = {_quoted(value)}"
-            for key, value in (("revision", self.revision), ("target", self.target))
+            for key, value in (("revision", self.revision), ("target", self.target), ("layout", self.layout))
             if value
         ]
         lists = (("include", self.include), ("exclude", self.exclude), ("files", self.files))

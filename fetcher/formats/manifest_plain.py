@@ -16,7 +16,7 @@ from typing import Any
 from fetcher.core.manifest import FOLDER, GIT, HUB_KINDS, Endpoint, Manifest, ModelSpec, SourceRef
 from fetcher.core.paths import ModelName
 from fetcher.formats import manifest_values as values
-from fetcher.formats.manifest_spec import Keys, spec_of
+from fetcher.formats.manifest_spec import Keys, is_of_hub, spec_of
 
 VERSION = 1
 
@@ -53,23 +53,26 @@ def _manifest(data: Mapping[str, Any]) -> Manifest:
         "fallback": source,
         "groups": values.group,
     }
-    of_defaults = _Checks(texts={"revision": values.revision, "target": values.default_target}, lists=lists)
-    of_model = _Checks(
-        texts={"source": source, "revision": values.revision, "target": values.checked_target}, lists=lists
-    )
+    texts: dict[str, Check] = {"revision": values.revision, "layout": _layout}
+    of_defaults = _Checks(texts={**texts, "target": values.default_target}, lists=lists)
+    of_model = _Checks(texts={**texts, "source": source, "target": values.checked_target}, lists=lists)
     defaults = Keys(**of_defaults.checked(data.get("defaults", {})))
+    if defaults.target and not defaults.layout:
+        values.require_name_in(defaults.target)
+    kinds = {name: each.kind for name, each in sources.items()}
     models = sorted(_table(data.get("models", {})).items())
     return Manifest(
-        models={ModelName(name): _spec(name, of_model.checked(table), defaults) for name, table in models},
+        models={ModelName(name): _spec(name, of_model.checked(table), defaults, kinds) for name, table in models},
         sources=sources,
     )
 
 
-def _spec(name: str, keys: dict[str, Any], defaults: Keys) -> ModelSpec:
+def _spec(name: str, keys: dict[str, Any], defaults: Keys, kinds: Mapping[str, str]) -> ModelSpec:
     source = SourceRef.parse(keys.pop("source", ""))
-    if source.is_url or (source.scheme == FOLDER and "revision" in keys):
+    of_hub = is_of_hub(source, kinds)
+    if source.is_url or (source.scheme == FOLDER and "revision" in keys) or ("layout" in keys and not of_hub):
         raise _Unusual
-    return spec_of(name, source, Keys(**keys), defaults)
+    return spec_of(name, source, Keys(**keys), defaults, of_hub=of_hub)
 
 
 def _endpoint(name: str, table: object) -> Endpoint:
@@ -84,6 +87,12 @@ def _endpoint(name: str, table: object) -> Endpoint:
         token_env=keys.get("token-env"),
         ca_file=keys.get("ca-file"),
     )
+
+
+def _layout(text: str) -> str:
+    if text not in HUB_KINDS:
+        raise _Unusual
+    return text
 
 
 def _kind(text: str) -> str:

@@ -3,9 +3,10 @@
 The keys are checked before, by whoever reads them: manifest_plain.py or manifest_tables.py.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fetcher.core.manifest import ModelSpec, Requested, SourceRef
+from fetcher.core.manifest import HUB_KINDS, CacheLayout, ModelSpec, Requested, SourceRef
 from fetcher.core.paths import ModelName
 from fetcher.formats.manifest_values import checked_target
 
@@ -21,17 +22,33 @@ class Keys:
     fallback: list[str] | None = None
     groups: list[str] | None = None
     target: str | None = None
+    layout: str | None = None
 
 
-def spec_of(name: str, source: SourceRef, own: Keys, defaults: Keys) -> ModelSpec:
+def is_of_hub(source: SourceRef, kinds: Mapping[str, str]) -> bool:
+    """Whether a source is a repository of a hub, so that libraries know it by an id.
+
+    Args:
+        kinds: Those of [sources], by NAME.
+    """
+    return kinds.get(source.scheme, source.scheme) in HUB_KINDS
+
+
+def spec_of(name: str, source: SourceRef, own: Keys, defaults: Keys, *, of_hub: bool) -> ModelSpec:
     """One model, with the defaults applied.
+
+    Args:
+        of_hub: Whether its source is a hub's; a `layout` of [defaults] is for these only.
 
     Raises:
         Refused: `target` of [defaults] is not safe with this name in it.
     """
+    layout = (own.layout or defaults.layout) if of_hub else None
     target = own.target
-    if target is None:
-        target = checked_target(defaults.target.replace("{name}", name)) if defaults.target else f"models/{name}"
+    if target is None and defaults.target and (layout or "{name}" in defaults.target):
+        target = checked_target(defaults.target.replace("{name}", name))
+    if target is None and layout is None:
+        target = f"models/{name}"
     fallback = own.fallback if own.fallback is not None else defaults.fallback
     groups = own.groups if own.groups is not None else defaults.groups
     return ModelSpec(
@@ -41,6 +58,7 @@ def spec_of(name: str, source: SourceRef, own: Keys, defaults: Keys) -> ModelSpe
         fallback=tuple(SourceRef.parse(text) for text in dict.fromkeys(fallback or ())),
         groups=tuple(sorted(set(groups or ()))),
         target=target,
+        layout=CacheLayout(layout) if layout else None,
     )
 
 

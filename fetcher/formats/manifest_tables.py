@@ -39,7 +39,8 @@ from fetcher.formats.manifest_keys import (
     Url,
 )
 from fetcher.formats.manifest_plain import VERSION
-from fetcher.formats.manifest_spec import Keys, spec_of
+from fetcher.formats.manifest_spec import Keys, is_of_hub, spec_of
+from fetcher.formats.manifest_values import require_name_in
 from fetcher.formats.mistakes import mend_dotted_names
 from fetcher.formats.problems import Problem, Refused, error_of, refusal
 from fetcher.formats.validation import problems_of
@@ -61,6 +62,9 @@ Names = list[FileName]
 NamesOrAddresses = Annotated[
     Annotated[Names, Tag("[names]")] | Annotated[dict[FileName, Entry], Tag("[addresses]")], Discriminator(_is_table)
 ]
+
+
+Layouts = Literal["modelscope", "huggingface"]
 
 
 class _Table(BaseModel):
@@ -92,6 +96,12 @@ class _Wishes(_Table):
         description="Other homes of the same bytes, tried in this order; other bytes there make `fetcher lock` fail.",
         examples=[["modelscope:AI-ModelScope/bge-small-zh-v1.5"]],
     )
+    layout: Layouts | None = Field(
+        default=None,
+        description="Place the files as this library's cache does, so that the library finds the model by its id, "
+        "offline; `target` is then the folder of the cache. Left out: plain files in `target`.",
+        examples=["huggingface"],
+    )
     groups: list[Group] | None = Field(
         default=None, description="Groups for `fetcher sync --group NAME`.", examples=[["embed"]]
     )
@@ -100,6 +110,13 @@ class _Wishes(_Table):
 class DefaultsTable(_Wishes):
     """Keys for all models; a model's own key wins, except that `exclude` lists are added up."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"not": {"required": ["layout"]}},
+            "then": {"properties": {"target": {"pattern": r"\{name\}"}}},
+        }
+    )
+
     files: Names | None = Field(
         default=None,
         description="Exact names that must exist upstream; beats `exclude`.",
@@ -107,10 +124,16 @@ class DefaultsTable(_Wishes):
     )
     target: DefaultTarget | None = Field(
         default=None,
-        description="Folder of each model's files; must hold `{name}`, which becomes the model's name.",
+        description="Folder of each model's files; must hold `{name}`, which becomes the model's name. With a `layout` "
+        "here the folder of the cache, which all models may share.",
         examples=["weights/{name}"],
-        json_schema_extra={"pattern": r"\{name\}"},
     )
+
+    @model_validator(mode="after")
+    def _a_folder_each(self) -> "DefaultsTable":
+        if self.target and not self.layout:
+            require_name_in(self.target)
+        return self
 
     def keys(self) -> Keys:
         """As they stand there."""
@@ -129,7 +152,7 @@ class ModelTable(_Wishes):
     target: Target | None = Field(
         default=None,
         description="Folder of the model's files, relative to models.toml; outside the project only as an absolute "
-        "path. Left out: `models/NAME`.",
+        "path. Left out: `models/NAME`, or with a `layout` the library's own cache.",
         examples=["models/gpt2"],
         json_schema_extra={"pattern": r"^[^\u0000-\u001f\u007f\\~][^\u0000-\u001f\u007f\\]*$"},
     )
@@ -153,14 +176,18 @@ class ModelTable(_Wishes):
             web_files(ref, self.files, self.sha256)
         return self
 
-    def to_core(self, name: str, defaults: Keys) -> ModelSpec:
+    def to_core(self, name: str, defaults: Keys, *, of_hub: bool) -> ModelSpec:
         """As a core value, with the defaults applied.
+
+        Args:
+            of_hub: Whether its source is a hub's.
 
         Raises:
             Refused: `target` of [defaults] is not safe with this name in it.
         """
         ref = SourceRef.parse(self.source)
-        spec = spec_of(name, ref, _keys_of(self, None if isinstance(self.files, dict) else self.files), defaults)
+        keys = _keys_of(self, None if isinstance(self.files, dict) else self.files)
+        spec = spec_of(name, ref, keys, defaults, of_hub=of_hub)
         if not ref.is_url:
             return spec
         web = web_files(ref, self.files, self.sha256)
@@ -239,11 +266,29 @@ class ManifestFile(_Table):
         )
         return self
 
+    @model_validator(mode="after")
+    def _layouts_of_hubs(self) -> "ManifestFile":
+        for name, table in self.models.items():
+            if table.layout and not self._is_of_hub(table):
+                raise refusal(
+                    "has no meaning for a source that is no hub, because the libraries know ids of hubs only",
+                    expected="a source such as `modelscope:OWNER/NAME` or `huggingface:OWNER/NAME`",
+                    fix="remove `layout`",
+                    at=("models", name, "layout"),
+                )
+        return self
+
+    def _is_of_hub(self, table: ModelTable) -> bool:
+        return is_of_hub(SourceRef.parse(table.source), {name: each.kind for name, each in self.sources.items()})
+
     def to_core(self) -> Manifest:
         """As a core value, with the defaults applied; models sorted by name."""
-        names = sorted(self.models)
+        defaults = self.defaults.keys()
         return Manifest(
-            models={ModelName(name): self.models[name].to_core(name, self.defaults.keys()) for name in names},
+            models={
+                ModelName(name): table.to_core(name, defaults, of_hub=self._is_of_hub(table))
+                for name, table in sorted(self.models.items())
+            },
             sources={name: table.to_core(name) for name, table in sorted(self.sources.items())},
         )
 
@@ -294,6 +339,7 @@ def _keys_of(table: DefaultsTable | ModelTable, files: list[str] | None) -> Keys
         fallback=table.fallback,
         groups=table.groups,
         target=table.target,
+        layout=table.layout,
     )
 
 

@@ -45,8 +45,12 @@ def read_layout(text: str, *, file: str) -> Layout:
     data = _tables_of(text, file=file)
     kept: dict[str, Any] = {key: data[key] for key in ("version", "models", "sources") if key in data}
     kept["defaults"] = _only_layout(data.get("defaults", {}))
+    needs_source = "layout" in kept["defaults"] if isinstance(kept["defaults"], dict) else False
     if isinstance(kept.get("models"), dict):
-        kept["models"] = {name: _only_layout(table, source="file:.") for name, table in kept["models"].items()}
+        kept["models"] = {
+            name: _only_layout(table, needs_source=needs_source, source="file:.")
+            for name, table in kept["models"].items()
+        }
     return Layout.of(_read_any(kept, text, file=file, sources=_sources_of(data)))
 
 
@@ -57,12 +61,14 @@ def _read_any(data: Mapping[str, Any], text: str, *, file: str, sources: Collect
     return read_tables(data, text, file=file, sources=sources)
 
 
-def _only_layout(table: object, **needed: str) -> object:
+def _only_layout(table: object, *, needs_source: bool = False, **needed: str) -> object:
     if not isinstance(table, dict):
         return table
     source = table.get("source")
     is_url = isinstance(source, str) and source.startswith(tuple(f"{scheme}:" for scheme in URL_SCHEMES))
-    keys = ("target", "groups", *(("source", "files", "sha256") if is_url else ()))
+    needs_source = needs_source or "layout" in table
+    of_source = ("source", "files", "sha256") if is_url else ("source",) if needs_source else ()
+    keys = ("target", "layout", "groups", *of_source)
     return {**needed, **{key: table[key] for key in keys if key in table}}
 
 

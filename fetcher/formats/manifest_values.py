@@ -177,14 +177,23 @@ def _relative_target(text: str) -> str:
 
 def default_target(text: str) -> str:
     """The `target` of [defaults]."""
-    if "{name}" not in text:
+    checked_target(text.replace("{name}", "name"))
+    return text
+
+
+def require_name_in(target: str) -> None:
+    """Refuse a folder for all models that lacks `{name}`.
+
+    Raises:
+        Refused: It does.
+    """
+    if "{name}" not in target:
         raise refusal(
             "would put every model into one folder",
             expected="a folder with `{name}` in it, which becomes the model's name",
-            fix=f'write `target = "{text.rstrip("/")}/{{name}}"`',
+            fix=f'write `target = "{target.rstrip("/")}/{{name}}"`',
+            at="target",
         )
-    checked_target(text.replace("{name}", "name"))
-    return text
 
 
 def group(text: str) -> str:

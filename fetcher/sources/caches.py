@@ -6,6 +6,8 @@ Nothing in there is changed: files are copies that a sync may take bytes from (d
 from collections.abc import Mapping
 from pathlib import Path
 
+from fetcher.core.manifest import CacheLayout
+
 
 def official_caches(environment: Mapping[str, str], home: Path) -> list[Path]:
     """Folders in the order in which they are looked at; some may not exist."""
@@ -16,9 +18,18 @@ def official_caches(environment: Mapping[str, str], home: Path) -> list[Path]:
     return [_expanded(folder, home) for folder in (modelscope, hub)]
 
 
-def cache_variables() -> dict[str, str]:
-    """What tells Hugging Face's libraries to ask nobody."""
-    return {"HF_HUB_OFFLINE": "1"}
+def own_caches(environment: Mapping[str, str], home: Path) -> dict[CacheLayout, str]:
+    """The folder in which each official library looks."""
+    modelscope, huggingface = official_caches(environment, home)
+    return {CacheLayout.modelscope: modelscope.as_posix(), CacheLayout.huggingface: huggingface.as_posix()}
+
+
+_CACHE_VARIABLES = {CacheLayout.modelscope: "MODELSCOPE_CACHE", CacheLayout.huggingface: "HF_HUB_CACHE"}
+
+
+def cache_variables(caches: Mapping[CacheLayout, str]) -> dict[str, str]:
+    """What tells Hugging Face's libraries to ask nobody, and where each library finds what is laid out for it."""
+    return {"HF_HUB_OFFLINE": "1", **{_CACHE_VARIABLES[layout]: folder for layout, folder in sorted(caches.items())}}
 
 
 def _expanded(folder: Path | str, home: Path) -> Path:

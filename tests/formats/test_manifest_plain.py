@@ -26,7 +26,7 @@ TEXTS = st.sampled_from(
 ODD = st.one_of(st.integers(0, 2), st.booleans(), st.just(1.0), st.just([]), st.just({}), st.just([["a"]]))
 VALUES = st.one_of(TEXTS, st.lists(TEXTS, max_size=2), ODD)
 KEYS = st.sampled_from(
-    ["source", "revision", "include", "exclude", "files", "fallback", "groups", "target", "sha256", "kind", "endpoint",
+    ["source", "revision", "include", "exclude", "files", "fallback", "groups", "target", "layout", "sha256", "kind", "endpoint",
      "mirrors", "token-env", "token_env", "ca-file", "other"]
 )  # fmt: skip
 NAMES = st.sampled_from(["m", "n", "gpt.2", "con", "git", "a b", "corp", "ms", "modelscope", "-x"])
@@ -41,6 +41,7 @@ GOOD_MODEL = st.fixed_dictionaries(
         "fallback": st.lists(st.sampled_from(["ms:a/b", "hf:c/d", "nope:x/y"]), max_size=2),
         "groups": st.lists(st.sampled_from(["g", "h", " "]), max_size=3),
         "target": st.sampled_from(["x", "./y/", "/z/", ".", "..", "~"]),
+        "layout": st.sampled_from(["huggingface", "modelscope", "git"]),
     },
 )
 CORP = {"kind": "modelscope", "endpoint": "https://h.example/", "mirrors": ["https://m.example"], "token-env": "T"}
@@ -67,6 +68,9 @@ def by_tables(data: dict[str, Any]) -> Manifest | None:
 @given(FILES)
 @example({"version": 1, "defaults": {"target": ".{name}"}, "models": {"git": {"source": "ms:a/b"}}})
 @example({"version": 1, "models": {"m": {"source": "file:.", "revision": "v"}}})
+@example({"version": 1, "models": {"m": {"source": "file:.", "layout": "huggingface"}}})
+@example({"version": 1, "defaults": {"target": "hub"}, "models": {"m": {"source": "ms:a/b"}}})
+@example({"version": 1, "defaults": {"target": "hub", "layout": "modelscope"}, "models": {"m": {"source": "file:."}}})
 @example({"version": 1, "models": {"m": {"source": "ms:a/b", "sha256": "0" * 64}}})
 @example({"version": 1, "models": {"m": {"source": "https://h.example/f", "groups": ["g"]}}})
 @example({"version": 1, "defaults": {"source": "ms:a/b"}, "models": {}})

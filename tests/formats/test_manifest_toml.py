@@ -70,7 +70,8 @@ def test_the_example_file_is_read() -> None:
     """People copy it; it must work as it is."""
     text = (ROOT / "models.toml.example").read_text("utf-8")
     manifest = read_manifest(text, file="models.toml.example")
-    assert {spec.source.scheme for spec in manifest.models.values()} == {"modelscope", "https", "file", "git+https"}
+    schemes = {"modelscope", "huggingface", "https", "file", "git+https"}
+    assert {spec.source.scheme for spec in manifest.models.values()} == schemes
     assert text.startswith("#:schema ./schemas/models.schema.json\n")
 
 

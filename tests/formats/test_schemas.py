@@ -42,6 +42,7 @@ BEYOND_A_SCHEMA = {
     "folder_host",
     "folder_revision",
     "folder_tilde",
+    "layout_of_url",
     "model_name_reserved",
     "source_page_dataset",
     "source_page_huggingface",
