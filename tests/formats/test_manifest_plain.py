@@ -26,8 +26,8 @@ TEXTS = st.sampled_from(
 ODD = st.one_of(st.integers(0, 2), st.booleans(), st.just(1.0), st.just([]), st.just({}), st.just([["a"]]))
 VALUES = st.one_of(TEXTS, st.lists(TEXTS, max_size=2), ODD)
 KEYS = st.sampled_from(
-    ["source", "revision", "include", "exclude", "files", "fallback", "groups", "target", "layout", "sha256", "kind", "endpoint",
-     "mirrors", "token-env", "token_env", "ca-file", "other"]
+    ["source", "revision", "include", "exclude", "files", "fallback", "groups", "target", "layout", "sha256", "kind",
+     "endpoint", "mirrors", "token-env", "token_env", "ca-file", "other"]
 )  # fmt: skip
 NAMES = st.sampled_from(["m", "n", "gpt.2", "con", "git", "a b", "corp", "ms", "modelscope", "-x"])
 MODELS = st.dictionaries(NAMES, st.dictionaries(KEYS, VALUES, max_size=4) | VALUES, max_size=2)
