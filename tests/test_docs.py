@@ -105,6 +105,30 @@ def test_the_page_about_git_runs(tmp_path: Path) -> None:
         assert read_manifest(block, file="git.md").models
 
 
+def test_the_page_about_programs_works(tmp_path: Path, hub: Hub, publisher: Publisher) -> None:
+    """Its manifest, its commands and its program, with the official library in it."""
+    page = (_ROOT / "docs" / "exec.md").read_text(encoding="utf-8")
+    publisher.publish("BAAI/bge-small-zh-v1.5", {"config.json": b"{}", "model.safetensors": 2 << 20})
+    publisher.publish("AI-ModelScope/gpt2", {"config.json": b"{}"})
+    at = desk(tmp_path / "project", hub.url, more={"HF_ENDPOINT": hub.url})
+    at.environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    (manifest,) = re.findall(r"```toml\n(.*?)```", page, flags=re.DOTALL)
+    (at.folder / "models.toml").write_text(manifest, encoding="utf-8")
+    at.ok("lock")
+    at.ok("sync")
+    (program,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    (commands,) = re.findall(r"```sh\n(.*?)```", page, flags=re.DOTALL)
+    (at.folder / "app.py").write_text("import os, sys\nprint(sys.argv[1:] or os.environ['FETCHER_MODEL_GPT2'])\n")
+    done = subprocess.run(["sh", "-ec", commands], cwd=at.folder, env=at.environment, capture_output=True, text=True)
+    folder = at.folder / "models/gpt2"
+    assert done.stdout.splitlines() == [f"['--model', '{folder}']", f"{folder}", f"{folder}"], done.stderr
+    (at.folder / "app.py").write_text(program, encoding="utf-8")
+    lines = at.ok("exec", "--", "python", "app.py").out.splitlines()
+    assert Path(lines[0]).is_relative_to(at.folder / "models/huggingface")
+    assert set(read_tree(Path(lines[0]))) == {"config.json", "model.safetensors"}
+    assert lines[1] == f"{folder}"
+
+
 def test_the_variables_of_the_readme_are_those_of_the_code() -> None:
     """A variable that nobody reads is a promise that nobody keeps."""
     code = "".join(path.read_text(encoding="utf-8") for path in (_ROOT / "fetcher").rglob("*.py"))
