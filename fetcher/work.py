@@ -52,6 +52,8 @@ class Work:
 
     def obstacles(self) -> list[str]:
         """What is in the way of the models that will be placed, in the plan's order."""
+        if not self.plan.aside:
+            return []
         reached = {spot for wanted in self.to_place() for spot in upwards(wanted.spot)}
         return [spot for spot in self.plan.aside if spot in reached]
 

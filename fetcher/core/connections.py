@@ -17,9 +17,9 @@ import math
 from dataclasses import dataclass
 
 _GAIN = 1.1  # for a doubling; performance.md
-_FAR_S = 0.02  # a round trip from which a step at a time takes too long
+FAR_S = 0.02  # a round trip from which a step at a time takes too long
 _FAST = 64e6  # bytes a second; one connection that is so fast has no limit of its own
-_FAR_STEP = 8  # connections; no more than a browser opens
+FAR_STEP = 8  # connections; no more than a browser opens
 _WINDOW_S = 0.15
 _SETTLE_S = 0.3  # besides round trips: how long new connections may take to bring bytes
 _REST_S = 5.0  # before the next trial; doubles up to a minute
@@ -95,12 +95,12 @@ class Connections:
     def _leaps(self, look: Look, elapsed_s: float) -> bool:
         """Where the host is far away and one connection slow, the first step is a long one."""
         begun, self._leapt = self._leapt, True
-        if begun or self._window is None or look.round_trip_s < _FAR_S or not look.is_wanted:
+        if begun or self._window is None or look.round_trip_s < FAR_S or not look.is_wanted:
             return False
         rate = (look.received - self._window.received) / elapsed_s
-        if rate >= _FAST * self.allowed or self.allowed >= _FAR_STEP:
+        if rate >= _FAST * self.allowed or self.allowed >= FAR_STEP:
             return False
-        self._change(self._most if look.is_many else min(_FAR_STEP, self._most), look)
+        self._change(self._most if look.is_many else min(FAR_STEP, self._most), look)
         if self.allowed == self._most:
             self._rest(look)
         return True

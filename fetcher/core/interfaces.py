@@ -5,6 +5,7 @@ the bytes of one reply, on their way.  A *candidate* is one place where a digest
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -160,6 +161,15 @@ class Unlisted(Protocol):
         Raises:
             NotFoundError, AuthError, SourceError: As for `Source.snapshot`.
         """
+        ...
+
+
+@runtime_checkable
+class AskedAhead(Protocol):
+    """A source that may be asked for several files before the first of them has come."""
+
+    def ahead(self, addresses: Sequence[RemoteAddress]) -> AbstractContextManager[None]:
+        """In the block the calling thread opens these files whole, in this order."""
         ...
 
 

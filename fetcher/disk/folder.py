@@ -166,9 +166,14 @@ def walk_to(root: Path, parts: list[str], *, made: list[str] | None) -> Iterator
     here = Folder.at(root)
     try:
         for depth, name in enumerate(parts, start=1):
-            if made is not None and here.make_child(name):
-                made.append("/".join(parts[:depth]))
-            below = here.child(name)
+            try:
+                below = here.child(name)
+            except FileNotFoundError:
+                if made is None:
+                    raise
+                if here.make_child(name):
+                    made.append("/".join(parts[:depth]))
+                below = here.child(name)
             here.close()
             here = below
         yield here

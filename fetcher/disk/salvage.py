@@ -77,15 +77,21 @@ class Salvage:
         """
         first = {item.sha256: item for item in reversed(wanted)}
         with ThreadPoolExecutor(max_workers=self._cores) as pool:
-            cases = [case for case in pool.map(self._case, reversed(first.values())) if case is not None]
+            looks = [self._look(item, pool) for item in reversed(first.values())]
+            cases = [case for case in (look() for look in looks) if case is not None]
         copies = self._copies.of(case.wanted for case in cases)
         return [case.wanted for case in cases if self._mend(case, copies[case.wanted.sha256])]
 
-    def _case(self, item: Wanted) -> _Case | None:
+    def _look(self, item: Wanted, pool: ThreadPoolExecutor) -> Callable[[], _Case | None]:
+        """Look for an object; what is there is hashed by the pool."""
+        holder = self._staging.found(item)
+        if holder is not None:
+            return pool.submit(self._case, item, holder).result
+        absent = _Case(wanted=item, store=self._staging.store_for(item), damaged=None)
+        return lambda: absent
+
+    def _case(self, item: Wanted, holder: Store) -> _Case | None:
         self._check()
-        holder = self._staging.holder(item)
-        if not holder.has(item.sha256, item.size):
-            return _Case(wanted=item, store=holder, damaged=None)
         self._events.hashing(item.label, item.size)
         if holder.prove(item.sha256):
             return None

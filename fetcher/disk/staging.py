@@ -34,16 +34,16 @@ class Staging:
         self._root = root
         self._state = state
         self._shared = store
-        self._chosen: dict[Path, Store] = {}
+        self._chosen: dict[str, Store] = {}  # by folder; hashing a Path costs ten times as much
         self._stores: dict[Path, Store] = {store.root: store}
 
     def store_for(self, wanted: Wanted) -> Store:
         """The store on the file system of the wanted file's target."""
-        base = self._root if not wanted.spot.startswith("/") else Path(wanted.base)
-        parent = (self._root / wanted.spot).parent
-        if parent not in self._chosen:
-            self._chosen[parent] = self._choose(base, parent)
-        return self._chosen[parent]
+        folder = wanted.spot[: wanted.spot.rfind("/") + 1]
+        if folder not in self._chosen:
+            base = self._root if not wanted.spot.startswith("/") else Path(wanted.base)
+            self._chosen[folder] = self._choose(base, self._root / folder)
+        return self._chosen[folder]
 
     def object_path(self, wanted: Wanted) -> Path:
         """Where the bytes are: in the spot's own store, else in any other."""
@@ -60,21 +60,19 @@ class Staging:
 
     def holder(self, wanted: Wanted) -> Store:
         """The store that has a file's object, else the one that would take it."""
+        return self.found(wanted) or self.store_for(wanted)
+
+    def found(self, wanted: Wanted) -> Store | None:
+        """The store that has a file's object, the spot's own one first; None if none has it."""
         own = self.store_for(wanted)
         if own.has(wanted.sha256, wanted.size):
             return own
-        for store in self._stores.values():
-            if store.has(wanted.sha256, wanted.size):
-                return store
-        return own
+        others = (store for store in self._stores.values() if store is not own)
+        return next((store for store in others if store.has(wanted.sha256, wanted.size)), None)
 
     def stored(self, wanted: Iterable[Wanted]) -> set[Sha256]:
         """Digests that one of the stores holds."""
-        found: set[Sha256] = set()
-        for item in wanted:
-            if item.sha256 not in found and self.holder(item).has(item.sha256, item.size):
-                found.add(item.sha256)
-        return found
+        return {item.sha256 for item in wanted if self.found(item)}
 
     def chunks(self, wanted: Wanted) -> ChunkList | None:
         """The blake3 of each 16 MiB of a file, if one of the stores keeps it."""

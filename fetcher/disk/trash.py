@@ -24,7 +24,7 @@ import os
 import re
 import time
 from collections.abc import Collection, Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from fetcher.core.change import Act, Former, Step
@@ -40,6 +40,7 @@ _log = logging.getLogger(__name__)
 
 _FORMAT = 1
 _NAME = re.compile(r"([0-9]{6,})-[0-9]{8}T[0-9]{6}Z\Z")
+_STEP = tuple(field.name for field in fields(Step))
 _STATES = ("gone", "undone", "done", "open")
 
 
@@ -250,7 +251,8 @@ def former_of(row: Row) -> Former:
 
 def _line(step: Step) -> dict[str, object]:
     """A step without what is empty."""
-    return {key: value for key, value in asdict(step).items() if value not in ("", 0, None)}
+    line = {name: value for name in _STEP if (value := getattr(step, name)) not in ("", 0, None)}
+    return line if step.former is None else {**line, "former": asdict(step.former)}
 
 
 def _step(line: dict[str, object], *, absolute: bool) -> Step:

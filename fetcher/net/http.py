@@ -218,6 +218,10 @@ class HttpClient:
             exchange.release()
             raise
 
+    def ahead(self, urls: Sequence[str], *, auth: Auth | None) -> contextlib.AbstractContextManager[None]:
+        """In the block the calling thread opens these files whole, in this order; they may be asked for ahead."""
+        return self._lane.ahead([(url, auth.header_for(url) if auth else {}) for url in urls])
+
     def require_public(self, asked: str, there: str) -> None:
         """Refuse a link that a server gave, where a redirect to the same place would be refused."""
         self._neighbours.require_public(asked, asked, there)

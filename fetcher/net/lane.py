@@ -4,18 +4,23 @@ httpx opens, proxies and encrypts a connection; once its first reply was read, t
 next questions on it at a fifth of the cost.  It takes only what leaves no doubt about where
 a reply ends; whatever else comes is not judged here but asked for again through httpx.
 
+Several files may be asked for ahead on one connection (RFC 9112, section 9.3.2), by the thread that
+wants them next: where the round trip is long, one of them then serves several files.
+
 Promises (tests/net/test_lane.py):
   * a request is byte for byte the one that httpx would send;
   * an answer is what httpx would make of the same bytes, or there is none;
   * a connection on which a reply did not end exactly where it said is closed;
-  * a head has 64 KiB at most and comes within the time limit.
+  * a head has 64 KiB at most and comes within the time limit;
+  * what was asked for ahead and not answered is asked for again, and that host is not asked ahead any more.
 """
 
 import re
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -62,6 +67,18 @@ class Answer:
     connection: Connection
 
 
+Question = tuple[str, Mapping[str, str]]  # a URL, and headers besides those that each request has
+
+
+class _Mine(threading.local):
+    """What one thread asks ahead."""
+
+    def __init__(self) -> None:
+        self.is_ahead = False
+        self.wanted: deque[Question] = deque()  # not asked for yet
+        self.connection: Connection | None = None  # with replies that are still to come
+
+
 class Lane:
     """Asks on parked connections.  Used by several threads at once.
 
@@ -87,6 +104,8 @@ class Lane:
         self._clock = clock
         self._lock = threading.Lock()
         self._doubts: Counter[Origin] = Counter()
+        self._one_at_a_time: set[Origin] = set()  # hosts that did not answer what was asked ahead
+        self._mine = _Mine()
 
     def ask(self, url: str, headers: Mapping[str, str]) -> Answer | None:
         """The answer to a GET; None if httpx must be asked.
@@ -100,16 +119,34 @@ class Lane:
         fields = {**self._headers, **headers}
         if not self.takes(url) or not all(map(_SENDABLE.fullmatch, fields.values())):
             return None
-        connection = self._lot.take(origin_of(url))
+        if self._mine.wanted and self._mine.wanted[0][0] == url:
+            self._mine.wanted.popleft()
+        connection = self._asked_ahead(url, fields)
+        requests = b""
         if connection is None:
-            return None
-        request = request_bytes(url, fields, connection.route)
+            connection = self._lot.take(origin_of(url))
+            if connection is None:
+                return None
+            requests = request_bytes(url, fields, connection.route) + self._ahead(connection)
         try:
-            answer = self._exchange(connection, request, host_of(url))
+            answer = self._exchange(connection, requests, host_of(url))
         except BaseException:
             connection.close()
             raise
         return answer
+
+    @contextmanager
+    def ahead(self, questions: Sequence[Question]) -> Iterator[None]:
+        """In the block the calling thread asks these questions, in this order; they may be sent before their turn."""
+        mine = self._mine
+        mine.is_ahead, mine.wanted = True, deque(questions)
+        try:
+            yield
+        finally:
+            mine.is_ahead, mine.wanted = False, deque()
+            if mine.connection is not None:
+                mine.connection.close()
+                mine.connection = None
 
     def takes(self, url: str) -> bool:
         """Whether such a URL may be asked for here, if there is a connection."""
@@ -122,15 +159,48 @@ class Lane:
 
     def release(self, answer: Answer, *, left: int) -> None:
         """Done with an answer of which `left` bytes were not read."""
-        if left == 0 and answer.may_stay:
-            self._lot.park(answer.connection)
+        connection = answer.connection
+        if left or not answer.may_stay:
+            if connection.ahead:  # a server that closes may take answers back that are on their way
+                self._one_at_a_time.add(connection.origin)
+            connection.close()
+        elif not connection.ahead:
+            self._lot.park(connection)
+        elif self._mine.is_ahead and self._mine.connection is None:
+            self._mine.connection = connection
         else:
-            answer.connection.close()
+            connection.close()
 
-    def _exchange(self, connection: Connection, request: bytes, host: str) -> Answer | None:
+    def _ahead(self, connection: Connection) -> bytes:
+        """Requests for what this thread wants next, to be sent with the one whose turn it is."""
+        if connection.origin in self._one_at_a_time:
+            return b""
+        while wanted := self._mine.wanted:
+            url, headers = wanted[0]
+            fields = {**self._headers, **headers}
+            if origin_of(url) != connection.origin or not self.takes(url):
+                break
+            wanted.popleft()
+            connection.ahead.append(request_bytes(url, fields, connection.route))
+        return b"".join(connection.ahead)
+
+    def _asked_ahead(self, url: str, fields: Mapping[str, str]) -> Connection | None:
+        """The connection on which the answer comes next, because it was asked for ahead."""
+        connection = self._mine.connection
+        if connection is None or connection.origin != origin_of(url):
+            return None
+        self._mine.connection = None
+        if connection.ahead.popleft() == request_bytes(url, fields, connection.route):
+            return connection
+        connection.close()  # another question than was foreseen
+        return None
+
+    def _exchange(self, connection: Connection, requests: bytes, host: str) -> Answer | None:
+        """Send requests, and read the first answer; without one, read that of a request sent before."""
         set_timeout(connection.sock, self._idle_timeout_s)
         try:
-            connection.sock.sendall(request)
+            if requests:
+                connection.sock.sendall(requests)
             received, body_at = self._receive_head(connection)
         except TimeoutError:
             raise failures.stalled(host, self._idle_timeout_s) from None
@@ -139,6 +209,8 @@ class Lane:
         answer = _answer(connection, received, body_at) if body_at else None
         if answer is None:
             connection.close()
+            if connection.ahead or not requests:
+                self._one_at_a_time.add(connection.origin)
         if received:  # else the server closed it in the same moment, which says nothing of its replies
             with self._lock:
                 doubt = self._doubts[connection.origin]
@@ -147,17 +219,18 @@ class Lane:
 
     def _receive_head(self, connection: Connection) -> tuple[int, int]:
         """Bytes received, and where the body begins in them; 0 if there is no whole head."""
-        view, filled = memoryview(connection.buffer), 0
+        view, filled, searched = memoryview(connection.buffer), len(connection.rest), 0
+        view[:filled], connection.rest = connection.rest, b""
         end_s = self._clock() + self._head_s
-        while filled < len(view) and self._clock() < end_s:
+        while not (found := HEAD_END.search(connection.buffer, searched, filled)):
+            if filled == len(view) or self._clock() >= end_s:
+                return filled, 0
             count = connection.sock.recv_into(view[filled:])
             if count == 0:
                 return filled, 0
-            found = HEAD_END.search(connection.buffer, max(0, filled - 2), filled + count)
+            searched = max(0, filled - 2)
             filled += count
-            if found:
-                return filled, found.end()
-        return filled, 0
+        return filled, found.end()
 
 
 def request_bytes(url: str, fields: Mapping[str, str], route: Route) -> bytes:
@@ -206,13 +279,16 @@ def _answer(connection: Connection, received: int, body_at: int) -> Answer | Non
     if not _LENGTH.fullmatch(length_text) or not _is_plain(headers):
         return None
     length = int(length_text)
-    if received - body_at > length:
+    view = memoryview(connection.buffer)
+    end = min(received, body_at + length)
+    if end < received and not connection.ahead:
         return None  # more than it announced
+    connection.rest = bytes(view[end:received])
     return Answer(
         status=status,
         headers=headers,
         length=length,
-        held=memoryview(connection.buffer)[body_at:received],
+        held=view[body_at:end],
         may_stay=headers.get("connection", "keep-alive").lower() == "keep-alive",
         connection=connection,
     )

@@ -56,6 +56,8 @@ class Connection:
     Attributes:
         sock: A plain or a TLS socket, ready to be used.
         buffer: For what is received before it is known where it belongs.
+        ahead: Requests that were sent before their turn, and whose replies are still to come.
+        rest: What came of those replies with an earlier one.
     """
 
     origin: Origin
@@ -63,6 +65,8 @@ class Connection:
     route: Route
     stream: httpcore.NetworkStream
     buffer: bytearray = field(default_factory=lambda: bytearray(HELD))
+    ahead: deque[bytes] = field(default_factory=deque)
+    rest: bytes = b""
 
     def is_quiet(self) -> bool:
         """Whether it is open and nothing waits to be read."""

@@ -15,6 +15,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -121,9 +122,8 @@ class ModelScopeSource:
 
     def open(self, address: RemoteAddress, start: int, stop: int) -> Body:
         """Ask for bytes of a file (core.interfaces.Source)."""
-        query = urlencode({"Revision": address.commit, "FilePath": address.path})
         body = self._client.open_range(
-            f"{self._api(address.ref)}/repo?{query}",
+            self._file_url(address),
             start=start,
             stop=stop,
             size=address.size,
@@ -131,6 +131,10 @@ class ModelScopeSource:
             explain=lambda reply: self._refusal(reply, address.ref, address.path),
         )
         return self._sifted(body, address)
+
+    def ahead(self, addresses: Sequence[RemoteAddress]) -> AbstractContextManager[None]:
+        """Open these files next (core.interfaces.AskedAhead)."""
+        return self._client.ahead([self._file_url(address) for address in addresses], auth=self._api_auth)
 
     def user(self) -> str:
         """Ask whose token it is (the official client's `whoami`).
@@ -315,6 +319,10 @@ class ModelScopeSource:
 
     def _api(self, ref: SourceRef) -> str:
         return f"{self._endpoint}/api/v1/{'datasets' if ref.dataset else 'models'}/{quote(ref.repo)}"
+
+    def _file_url(self, address: RemoteAddress) -> str:
+        query = urlencode({"Revision": address.commit, "FilePath": address.path})
+        return f"{self._api(address.ref)}/repo?{query}"
 
     def _ask(
         self, url: str, ref: SourceRef, shape: type[_Answer], *, also_again: type[FetcherError] | None = None

@@ -88,7 +88,8 @@ class Fetch:
         """
         while True:
             self.work(slot)
-            slot.release()
+            if self._in_parts:
+                slot.release()
             self._wait_for_helpers()
             sha256 = self._published() if self._sink.have == self.request.size else None
             if sha256 is not None:

@@ -33,6 +33,12 @@ class Job:
             return request.size
         return 0 if request.size < SMALL_BELOW else store.partial_size(request.name)
 
+    @property
+    def reserved(self) -> int:
+        """Bytes of disk that its partial has already; small files have none."""
+        request = self.request
+        return 0 if request.size < SMALL_BELOW else self.store.partial_room(request.name)
+
     def is_here(self) -> bool:
         """Whether the store has the object; never while nobody knows its sha256."""
         sha256 = self.request.sha256

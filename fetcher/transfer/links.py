@@ -5,7 +5,7 @@ A *link* is one source, as its label names it.  All of its state is guarded by t
 
 from collections.abc import Callable
 
-from fetcher.core.connections import Connections, Look
+from fetcher.core.connections import FAR_S, Connections, Look
 from fetcher.core.interfaces import Candidate
 
 _REQUEST_WORTH = 64 << 10  # bytes: what a small file costs besides its bytes, for the measure of progress
@@ -40,10 +40,16 @@ class Link:
         """Whether a connection should end at its next part."""
         return self.at_work > self.allowed
 
-    def answered(self, seconds: float) -> None:
-        """Take note of the time from a request to its answer."""
+    @property
+    def is_far(self) -> bool:
+        """Whether each request costs a long round trip."""
+        return self.round_trip_s >= FAR_S
+
+    def answered(self, seconds: float | None) -> None:
+        """Take note of an answer, and of the time since its request where that is known."""
         self._progress += _REQUEST_WORTH
-        self.round_trip_s = min(seconds, self.round_trip_s) if self.round_trip_s else seconds
+        if seconds is not None:
+            self.round_trip_s = min(seconds, self.round_trip_s) if self.round_trip_s else seconds
 
     def came(self, count: int) -> None:
         """Take note of bytes."""

@@ -24,6 +24,10 @@ class Slot(Protocol):
         """Take note of bytes that came over it."""
         ...
 
+    def answered(self, link: Link, seconds: float) -> None:
+        """Take note of the time from a request to its answer."""
+        ...
+
 
 class Office(Protocol):
     """What a fetch needs of the run that it belongs to."""
@@ -46,10 +50,6 @@ class Office(Protocol):
 
     def be_silent(self, link: Link, seconds: float) -> None:
         """Begin no request to a host for a while."""
-        ...
-
-    def answered(self, link: Link, seconds: float) -> None:
-        """Take note of the time from a request to its answer."""
         ...
 
     def grain(self, count: int) -> int:

@@ -80,7 +80,7 @@ class Receiver:
         address = self._candidate.address
         asked_s = self._office.clock()
         with self._candidate.source.open(address, wanted.start, wanted.stop) as body:
-            self._office.answered(self._link, self._office.clock() - asked_s)
+            self._slot.answered(self._link, self._office.clock() - asked_s)
             download = self._download(wanted)
             self._skip = wanted.start - download.answer(body.head)
             self._is_whole = body.head.first is None and (wanted.start, wanted.stop) != (0, address.size)

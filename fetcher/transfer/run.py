@@ -10,6 +10,7 @@ Not in here: one object's way (fetch.py).
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from fetcher.core.connections import Connections
@@ -28,12 +29,13 @@ from fetcher.transfer.fetch import Fetch, wrong_bytes_of
 from fetcher.transfer.jobs import Job, Outcome, TransferSettings, unique
 from fetcher.transfer.line import Line
 from fetcher.transfer.links import Link, Links
-from fetcher.transfer.queue import Queue
+from fetcher.transfer.queue import Queue, asked_ahead
 from fetcher.transfer.slot import Slot
 
 _TICK_S = 0.05  # how often the calling thread looks after the workers
 _GRACE_S = 0.9  # after a stop, how long a worker may take to end; then it is left to its timeout
 _CLAIM_POLL_S = 0.1
+_AHEAD = 8  # small files that are asked for at once over one connection
 _FIRST_SMALL = 2  # connections to begin with for small files (performance.md, "2,000 files")
 
 Sleep = Callable[[float], object]
@@ -234,10 +236,17 @@ class Run:
         for queue in self._queue.in_turn(worker):
             slot = Slot(self, waits=True)
             if queue and self._reserve(slot, queue[0].request.candidates):
-                job = queue.popleft()
+                jobs = self._queue.take(queue, self._run_of(queue, slot))
                 self._files += 1
-                return lambda: self._do(job, slot)
+                return lambda: self._do_all(jobs, slot)
         return None
+
+    def _run_of(self, queue: deque[Job], slot: Slot) -> int:
+        """How many files one worker takes at once: several small ones, where each round trip costs more than a file."""
+        link = slot.link
+        if queue is not self._queue.small or link is None or not link.is_far:
+            return 1
+        return min(_AHEAD, len(queue) // (2 * link.allowed))
 
     def _help(self) -> Task | None:
         for fetch in sorted(self._fetches, key=lambda fetch: fetch.workers):
@@ -266,6 +275,18 @@ class Run:
         finally:
             slot.release()
 
+    def _do_all(self, jobs: Sequence[Job], slot: Slot) -> None:
+        try:
+            with asked_ahead(jobs):
+                for job in jobs:
+                    self._do(job, slot)
+                    slot.is_ahead = True
+        finally:
+            slot.release()
+            with self._changed:
+                self._files -= 1
+                self._wake()
+
     def _do(self, job: Job, slot: Slot) -> None:
         try:
             sha256 = self._fetch(job, slot)
@@ -276,11 +297,6 @@ class Run:
         else:
             if not self._batches.takes(job, sha256):
                 self._named(job, sha256, None)
-        finally:
-            slot.release()
-            with self._changed:
-                self._files -= 1
-                self._wake()
 
     def _named(self, job: Job, sha256: Sha256, error: FetcherError | None) -> None:
         """An object has its name, or the disk refused it."""
@@ -422,7 +438,8 @@ class Run:
         with self._changed:
             link.be_silent(self.clock() + seconds)
 
-    def answered(self, link: Link, seconds: float) -> None:
+    def answered(self, link: Link, seconds: float | None) -> None:
+        """Take note of an answer, and of the time since its request where that was sent in its turn."""
         with self._changed:
             link.answered(seconds)
 

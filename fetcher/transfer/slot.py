@@ -17,6 +17,7 @@ class Desk(Protocol):
     def give(self, slot: "Slot", link: Link, *, waits: bool) -> bool: ...
     def take_back(self, slot: "Slot") -> None: ...
     def came(self, slot: "Slot", link: Link, count: int) -> None: ...
+    def answered(self, link: Link, seconds: float | None) -> None: ...
 
 
 class Slot:
@@ -27,6 +28,7 @@ class Slot:
         self._waits = waits
         self._flows = False
         self.link: Link | None = None
+        self.is_ahead = False  # its requests may have been sent long before their turn
 
     def hold(self, link: Link) -> bool:
         if self.link is link and not link.is_crowded() and self._desk.clock() >= link.silent_until_s:
@@ -40,6 +42,9 @@ class Slot:
     def came(self, count: int) -> None:
         if self.link is not None:
             self._desk.came(self, self.link, count)
+
+    def answered(self, link: Link, seconds: float) -> None:
+        self._desk.answered(link, None if self.is_ahead else seconds)
 
     def flows(self, link: Link) -> None:
         """Take note that bytes come; the run's lock is held."""

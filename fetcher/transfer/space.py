@@ -21,7 +21,7 @@ def require_space(jobs: Sequence[Job]) -> None:
             continue
         device = devices[job.store]
         stores.setdefault(device, job.store)
-        needed[device] = needed.get(device, 0) + max(0, job.request.size - job.store.partial_room(job.request.name))
+        needed[device] = needed.get(device, 0) + max(0, job.request.size - job.reserved)
     for device, store in stores.items():
         free = store.free_bytes()
         if needed[device] > free:

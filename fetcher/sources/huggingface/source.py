@@ -17,6 +17,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -95,15 +96,18 @@ class HuggingFaceSource:
     def open(self, address: RemoteAddress, start: int, stop: int) -> Body:
         """Ask for bytes of a file (core.interfaces.Source)."""
         ref = address.ref
-        kind = "datasets/" if ref.dataset else ""
         return self._client.open_range(
-            f"{self._endpoint}/{kind}{quote(ref.repo)}/resolve/{address.commit}/{quote(address.path)}",
+            self._file_url(address),
             start=start,
             stop=min(stop, start + MOST_AT_ONCE),
             size=address.size,
             auth=self._auth,
             explain=lambda reply: self._refusals.of(reply, ref, address.path),
         )
+
+    def ahead(self, addresses: Sequence[RemoteAddress]) -> AbstractContextManager[None]:
+        """Open these files next (core.interfaces.AskedAhead)."""
+        return self._client.ahead([self._file_url(address) for address in addresses], auth=self._auth)
 
     def user(self) -> str:
         """Ask whose token it is.
@@ -183,6 +187,11 @@ class HuggingFaceSource:
         raise self._words.odd(ref, "its pages lead in a circle")
 
     # asking
+
+    def _file_url(self, address: RemoteAddress) -> str:
+        kind = "datasets/" if address.ref.dataset else ""
+        repo, path = quote(address.ref.repo), quote(address.path)
+        return f"{self._endpoint}/{kind}{repo}/resolve/{address.commit}/{path}"
 
     def _api(self, ref: SourceRef) -> str:
         return f"{self._endpoint}/api/{'datasets' if ref.dataset else 'models'}/{quote(ref.repo)}"
