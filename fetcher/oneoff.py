@@ -52,7 +52,7 @@ from fetcher.resolve import Upgrade, resolve
 from fetcher.road import Guard, Road, Wishes, catalog_of, transfer_settings
 from fetcher.settings import Settings
 from fetcher.sources.caches import official_caches, own_caches
-from fetcher.sources.catalog import ENDPOINT_VARIABLES, environment_for
+from fetcher.sources.environment import ENDPOINT_VARIABLES, environment_for
 from fetcher.survey import Surveyor
 from fetcher.sync import Report, Workplace
 from fetcher.transfer import StoreHasher

@@ -8,6 +8,8 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from fetcher.serve.hub import Hub
 from tests.cli.command import Desk, desk
 from tests.hub.faults import BYTES, OBJECT, Corrupt, Fault, FaultProxy, Hangup, Line, Reply, Rule
@@ -140,6 +142,56 @@ def test_one_byte_that_differs_in_a_fallback_fails_the_lock_and_names_it(
     )
     assert not (at.folder / "models.lock").exists()
     assert all("/repo?" not in seen.path for seen in hub.requests), "the listings told; no byte was fetched"
+
+
+def test_a_hub_of_another_kind_takes_over_in_the_middle_of_a_file(
+    tmp_path: Path, publisher: Publisher, fault_proxy: Proxies
+) -> None:
+    """Hugging Face dies at 40 %; ModelScope, whose pin is in the lock, has the rest of the same bytes."""
+    size = 40 * MIB
+    tree = publisher.publish("owner/model", {"config.json": b"{}", "model.safetensors": size})
+    a, b = fault_proxy(), fault_proxy()
+    at = desk(tmp_path / "project", b.url, more={"HF_ENDPOINT": a.url})
+    at.manifest('[models.m]\nsource = "hf:owner/model"\nfallback = ["ms:owner/model"]\n')
+    at.ok("lock")
+    a.plan.append(Rule(OBJECT, _DiesAt(size * 4 // 10)))
+    a.forget_requests()
+    b.forget_requests()
+    partials = _Partials(Path(at.environment["FETCHER_STORE"]))
+    partials.start()
+    at.ok("sync")
+    sha256 = hashlib.sha256(tree["model.safetensors"]).hexdigest()
+    assert {name.partition("/")[0] for name in partials.end()} <= {sha256}
+    assert at.placed() == tree
+    assert 0.3 * size < _sent(a) <= 0.4 * size
+    assert _sent(b) < 0.9 * size, "what came of the first is not asked of the second"
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_one_byte_that_differs_in_a_hub_of_another_kind_fails_the_lock(
+    tmp_path: Path, publisher: Publisher, start_hub: Callable[..., Hub], name: str
+) -> None:
+    """Also of a small file, for which one of the hubs lists no sha256."""
+    tree = publisher.publish("owner/model", _TREE)
+    flipped = bytearray(tree[name])
+    flipped[1] ^= 1
+    publisher.publish("owner/copy", {**tree, name: bytes(flipped)})
+    hub = start_hub()
+    at = desk(tmp_path / "project", hub.url, more={"HF_ENDPOINT": hub.url})
+    here, there = hashlib.sha256(tree[name]).hexdigest(), hashlib.sha256(flipped).hexdigest()
+    for source, fallback in (("hf:owner/model", "ms:owner/copy"), ("ms:owner/model", "hf:owner/copy")):
+        at.manifest(f'[models.m]\nsource = "{source}"\nfallback = ["{fallback}"]\n')
+        done = at.fetcher("lock")
+        shown = fallback.replace("hf:", "huggingface:").replace("ms:", "modelscope:")
+        assert (done.code, done.err) == (
+            4,
+            (
+                f"error: m: the fallback {shown} has other bytes.\n"
+                f"  {name}: sha256 {here} at the source, {there} at the fallback\n"
+                "  fix: remove it from `fallback` of [models.m] in models.toml\n"
+            ),
+        )
+        assert not (at.folder / "models.lock").exists()
 
 
 def test_a_mirror_that_sends_wrong_bytes_is_dropped_and_named(

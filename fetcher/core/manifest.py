@@ -35,8 +35,10 @@ class CacheLayout(StrEnum):
 _OWNER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*/[A-Za-z0-9_][A-Za-z0-9._-]*\Z")
 _NAME_ALONE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\Z")
 _SCHEME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*\Z")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_CONTROL_OR_SPACE = re.compile(r"[\x00-\x20\x7f]")
+# Also what is not seen, or turns text around: a source is shown in messages and compared by eye.
+_UNSEEN = r"\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ud800-\udfff"
+_CONTROL = re.compile(f"[{_UNSEEN}]")
+_CONTROL_OR_SPACE = re.compile(f"[ {_UNSEEN}]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -80,8 +80,8 @@ def retry_after_s(text: str | None, *, now_s: float) -> float | None:
     """
     if not text:
         return None
-    if _SECONDS.fullmatch(text.strip()):
-        return float(text)
+    if found := _SECONDS.fullmatch(text.strip()):
+        return float(found[0])
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - now_s)
     except (ValueError, OverflowError):

@@ -12,7 +12,6 @@ Promises (tests/sources/test_catalog.py):
 """
 
 import importlib
-import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
@@ -26,18 +25,13 @@ from fetcher.core.retry import RetrySchedule
 from fetcher.errors import ConfigError
 from fetcher.net.credentials import NoStoredTokens, StoredTokens, Token
 from fetcher.net.redact import origin_of, origin_text
+from fetcher.sources.environment import TOKEN_VARIABLE, built_in_endpoint, login_note, mirrors_of
 from fetcher.sources.huggingface import environment as huggingface
 
 if TYPE_CHECKING:
     import ssl
 
     from fetcher.net.http import HttpClient
-
-MODELSCOPE_ENDPOINT = "https://modelscope.cn"
-TOKEN_VARIABLE = "MODELSCOPE_API_TOKEN"  # noqa: S105  the name of a variable
-
-# Mirrors of the built-in hubs; those of a [sources.NAME] are in FETCHER_<NAME>_MIRRORS.
-MIRRORS_VARIABLES = {MODELSCOPE: "FETCHER_MODELSCOPE_MIRRORS", HUGGINGFACE: "FETCHER_HUGGINGFACE_MIRRORS"}
 
 _KINDS = {  # kind -> module and class; loaded when first asked for
     MODELSCOPE: ("fetcher.sources.modelscope", "ModelScopeSource"),
@@ -57,31 +51,6 @@ class Hub(Source, Protocol):
             SourceError: No answer, or none that tells.
         """
         ...
-
-
-_SAID_OF = {  # of each hub: the variables of its endpoint and of its token
-    MODELSCOPE: ("MODELSCOPE_ENDPOINT", TOKEN_VARIABLE),
-    HUGGINGFACE: (huggingface.ENDPOINT_VARIABLE, huggingface.TOKEN_VARIABLES[0]),
-}
-ENDPOINT_VARIABLES = ("MODELSCOPE_ENDPOINT", "MODELSCOPE_DOMAIN", huggingface.ENDPOINT_VARIABLE)
-
-
-def environment_for(
-    environment: Mapping[str, str], scheme: str, *, endpoint: str | None, token: str | None
-) -> Mapping[str, str]:
-    """The environment in which a built-in hub has this endpoint, without other mirrors, and this token.
-
-    Raises:
-        ConfigError: No built-in hub has that scheme.
-    """
-    if scheme not in _SAID_OF:
-        raise ConfigError(
-            f"--endpoint and --token are for modelscope: and huggingface:, not for {scheme}:.",
-            fix="run `fetcher login` for a token, and write an endpoint into [sources] of models.toml",
-        )
-    at, secret = _SAID_OF[scheme]
-    said = {at: endpoint, MIRRORS_VARIABLES[scheme]: ""} if endpoint else {}
-    return {**environment, **said, **({secret: token} if token else {})}
 
 
 class Catalog:
@@ -123,7 +92,7 @@ class Catalog:
         self._scratch = scratch
         self._idle_timeout_s = idle_timeout_s
         self._retry = retry or RetrySchedule()
-        self._login_note = _login_note(environment, home)
+        self._login_note = login_note(environment, home)
         self._may_go_private = may_go_private
         self._tls: dict[str | None, Callable[[], ssl.SSLContext]] = {}  # by ca-file
         self._lock = threading.Lock()
@@ -136,27 +105,39 @@ class Catalog:
         Raises:
             ConfigError: No such endpoint, or an address that cannot be one.
         """
-        is_hub = ref.scheme in _KINDS or (ref.scheme in self._endpoints and not self._is_git(ref))
-        key = ref.scheme if is_hub else str(ref)  # each repository of git is a source of its own
+        key = self._key(ref)
         with self._lock:
             if key not in self._sources:
                 self._sources[key] = self._made(ref)
             return self._sources[key]
 
     def routes(self, ref: SourceRef) -> tuple[Source, ...]:
-        """The mirrors that the environment names for the hub of `ref`; to be asked before all others.
+        """The mirrors that the environment names for the endpoint of `ref`; to be asked before all others.
+
+        A git+… string is the address itself and has no name to find a variable by; git's own
+        `url.….insteadOf` leads it elsewhere.
 
         Raises:
             ConfigError: As `candidates`, or the variable holds what is no address.
         """
-        if ref.is_url or ref.scheme == FOLDER or self._is_git(ref):
+        if ref.is_url or ref.scheme == FOLDER or ref.scheme in GIT_SCHEMES:
             return ()
+        key = self._key(ref)
         with self._lock:
-            if ref.scheme not in self._routes:
+            if key not in self._routes:
                 endpoint = self._endpoint(ref)
-                urls = _mirrors(self._environment, ref.scheme)
-                self._routes[ref.scheme] = self._at(endpoint, urls, self.token(endpoint))
-            return self._routes[ref.scheme]
+                urls = mirrors_of(self._environment, ref.scheme)
+                self._routes[key] = (
+                    tuple(self._git_at(f"{url}/{ref.repo}") for url in urls)
+                    if self._is_git(ref)
+                    else self._at(endpoint, urls, self.token(endpoint))
+                )
+            return self._routes[key]
+
+    def _key(self, ref: SourceRef) -> str:
+        """Under which its sources are kept: one for all repositories of a hub, one for each of git."""
+        is_hub = ref.scheme in _KINDS or (ref.scheme in self._endpoints and not self._is_git(ref))
+        return ref.scheme if is_hub else str(ref)
 
     def places(self, ref: SourceRef) -> tuple[Source, ...]:
         """Everything that may send bytes of `ref`, best first."""
@@ -169,7 +150,7 @@ class Catalog:
             ConfigError: There is no such endpoint.
         """
         if name in _KINDS:
-            return Endpoint(name=name, kind=name, endpoint=_built_in_endpoint(name, self._environment))
+            return Endpoint(name=name, kind=name, endpoint=built_in_endpoint(name, self._environment))
         if name in self._endpoints:
             return self._endpoints[name]
         raise ConfigError(
@@ -204,7 +185,7 @@ class Catalog:
 
     def _hub_at(self, endpoint: Endpoint) -> str | None:
         """The built-in hub that has this address; its tokens belong there and nowhere else."""
-        own = _built_in_endpoint(endpoint.kind, self._environment) if endpoint.kind in _KINDS else None
+        own = built_in_endpoint(endpoint.kind, self._environment) if endpoint.kind in _KINDS else None
         return endpoint.kind if own and origin_of(own) == origin_of(endpoint.endpoint) else None
 
     def user(self, endpoint: Endpoint, token: Token) -> str:
@@ -338,60 +319,3 @@ def _load(place: tuple[str, str]) -> Callable[..., Any]:
     module, name = place
     made: Callable[..., Any] = getattr(importlib.import_module(module), name)
     return made
-
-
-def _built_in_endpoint(kind: str, environment: Mapping[str, str]) -> str:
-    """Base URL of `modelscope:` or `huggingface:`.
-
-    Raises:
-        ConfigError: The variable does not hold a URL or a host.
-    """
-    if kind == MODELSCOPE:
-        return _modelscope_endpoint(environment)
-    return _base_url(huggingface.ENDPOINT_VARIABLE, huggingface.endpoint_text(environment))
-
-
-def _modelscope_endpoint(environment: Mapping[str, str]) -> str:
-    """Base URL of `modelscope:`; a host alone means https.
-
-    Raises:
-        ConfigError: The variable does not hold a URL or a host.
-    """
-    for name in ("MODELSCOPE_ENDPOINT", "MODELSCOPE_DOMAIN"):
-        text = environment.get(name, "").strip()
-        if text:
-            return _base_url(name, text if "://" in text else f"https://{text}")
-    return MODELSCOPE_ENDPOINT
-
-
-def _mirrors(environment: Mapping[str, str], scheme: str) -> list[str]:
-    """Base URLs of the mirrors that the environment names, with spaces or commas between them."""
-    name = MIRRORS_VARIABLES.get(scheme) or f"FETCHER_{re.sub('[.-]', '_', scheme).upper()}_MIRRORS"
-    return [_base_url(name, url) for url in environment.get(name, "").replace(",", " ").split()]
-
-
-def _login_note(environment: Mapping[str, str], home: Path) -> str | None:
-    """That the official tool's login is there and not read, if so.
-
-    Its token stands only in a pickle, which could run any code (`credentials/session` is no
-    token but the number of the installation).
-    """
-    folder = Path(environment.get("MODELSCOPE_HOME") or home / ".modelscope")
-    if not (folder / "credentials" / "cookies").is_file():
-        return None
-    return "login: the one stored by the official tool is a pickle, which fetcher does not read"
-
-
-def _base_url(name: str, url: str) -> str:
-    try:
-        origin_of(url)
-        usable = not any(sign in url for sign in "@?#\\ ")
-    except ValueError:
-        usable = False
-    if usable:
-        return url.rstrip("/")
-    raise ConfigError(
-        f"{name} does not hold the address of a hub.",
-        facts=["expected: such as https://modelscope.cn, without a user, a token or a query"],
-        fix=f"correct {name} or unset it",
-    )

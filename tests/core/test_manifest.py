@@ -27,6 +27,9 @@ FORMS = {
     "file:///srv/a/": SourceRef(scheme="file", repo="/srv/a"),
 }
 REFUSED = [
+    "file:a\u202eb",
+    "git+https://hub.example/a\u200b.git",
+    "https://hub.example/\x9b31m.bin",
     "",
     "gpt2",
     "AI-ModelScope/gpt2",

@@ -7,72 +7,19 @@ documented errors; anything else is a bug that raises.  The oracles know nothing
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from fetcher.core.manifest import SourceRef
-from fetcher.core.retry import RetrySchedule
 from fetcher.disk.tokens import TokenStore
 from fetcher.errors import ConfigError, FetcherError
 from fetcher.formats.lock_toml import read_lock
 from fetcher.net.git_refs import parse_refs
 from fetcher.net.heads import content_range, retry_after_s
-from fetcher.net.http import Reply
 from fetcher.net.lane import parse_head
-from fetcher.sources.modelscope import ModelScopeSource
+from tests.fuzz.of_addresses import address, name
+from tests.fuzz.of_git import batch, complaint, pointer, tree
+from tests.fuzz.of_hubs import huggingface, link, listing
+from tests.fuzz.oracles import require_inside
 
 CORPUS = Path(__file__).with_name("corpus")
-COMMIT = "83ee97c66e841048bedc5c02c15ce2f3ed259feb"
-
-
-class OneAnswer:
-    """Our own door to HTTP: whatever is asked, the answer is the same."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-
-    def get(self, url: str, **_: Any) -> Reply:
-        return Reply(status=200, host="hub.example", path="/x", content=self._content)
-
-    def close(self) -> None:
-        pass
-
-
-def require_inside(path: str) -> None:
-    """A file name leads to a place below the target, on every system."""
-    joined = os.path.normpath(f"/target/{path}")
-    assert joined == f"/target/{path}", path
-    assert joined.startswith("/target/"), path
-    assert not any(sign in path for sign in "\\\0\r\n\x1b"), path
-    assert path[1:2] != ":", path
-
-
-def require_short(message: str) -> None:
-    """An error is for people: a few lines, and nothing that steers a terminal."""
-    assert len(message) < 5000, message
-    assert all(line.isprintable() for line in message.split("\n")), message
-
-
-def listing(data: bytes) -> None:
-    """An answer of a hub to each of the questions of a lock."""
-    source = ModelScopeSource(
-        endpoint="https://hub.example",
-        client=OneAnswer(data),  # type: ignore[arg-type]
-        token=None,
-        login="log in",
-        retry=RetrySchedule(attempts=1),
-        sleep=lambda _: None,
-    )
-    for text in ("ms:owner/name", "ms:datasets/owner/name"):
-        for revision in (COMMIT, "master"):
-            try:
-                snapshot = source.snapshot(SourceRef.parse(text), revision)
-            except FetcherError as error:
-                require_short(str(error))
-                continue
-            assert snapshot.files
-            assert len({file.path.lower() for file in snapshot.files}) == len(snapshot.files)
-            for file in snapshot.files:
-                require_inside(file.path)
 
 
 def refs(data: bytes) -> None:
@@ -126,6 +73,14 @@ def logins(data: bytes) -> None:
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "listing": listing,
+    "huggingface": huggingface,
+    "link": link,
+    "pointer": pointer,
+    "batch": batch,
+    "tree": tree,
+    "complaint": complaint,
+    "address": address,
+    "name": name,
     "refs": refs,
     "head": head,
     "lock": lock,

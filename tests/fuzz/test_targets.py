@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz.targets import COMMIT, CORPUS, TARGETS
+from tests.fuzz.oracles import COMMIT
+from tests.fuzz.targets import CORPUS, TARGETS
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
 anything = st.recursive(
@@ -72,6 +73,30 @@ envelopes = shaped(Code=st.sampled_from([200, 404, 403, 10990101007]), Success=s
 def test_no_answer_of_a_hub_is_a_crash(document: Any) -> None:
     """Each value of the answer may be of any type, be missing, or be hostile."""
     TARGETS["listing"](json.dumps(document).encode())
+
+
+pages = st.lists(
+    shaped(
+        type=st.sampled_from(["file", "directory", "symlink"]),
+        path=names,
+        size=st.integers(-1, 1 << 60),
+        oid=st.sampled_from(["9" * 40, "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391", "x"]),
+        lfs=st.none() | shaped(oid=digests, size=st.integers(-1, 9)),
+    ),
+    max_size=4,
+)
+links = st.sampled_from(["", '</x?cursor=2>; rel="next"', '<http://[>; rel="next"', "<?>;rel=next"]) | st.text(
+    max_size=30
+)
+codes = st.sampled_from(["", "GatedRepo", "RepoNotFound", "RevisionNotFound", "EntryNotFound"]) | st.text(max_size=9)
+
+
+@settings(max_examples=150, deadline=2000, suppress_health_check=list(HealthCheck))
+@given(pages | shaped(sha=st.just(COMMIT)) | anything, links, codes, st.sampled_from([200, 401, 403, 404, 429]))
+def test_no_answer_of_hugging_face_is_a_crash(document: Any, link: str, code: str, status: int) -> None:
+    """Pages, the links between them, and refusals."""
+    head = "\n".join([str(status), *(text.replace("\n", " ") for text in (code, link))])
+    TARGETS["huggingface"](head.encode("latin-1", "replace") + b"\n" + json.dumps(document).encode())
 
 
 @pytest.mark.parametrize("target", TARGETS)

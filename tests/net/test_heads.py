@@ -63,6 +63,7 @@ def test_a_length_is_known_only_when_it_is_certain(headers: dict[str, str], leng
     [
         (None, None),
         ("7", 7.0),
+        ("\x1c7\x1f", 7.0),
         ("Mon, 23 Nov 2026 21:30:20 GMT", 20.0),
         ("Mon, 23 Nov 2026 21:29:00 GMT", 0.0),
         ("soon", None),

@@ -209,6 +209,25 @@ def test_a_token_does_not_follow_a_redirect_of_git(
         at.ok("lock")
 
 
+def test_the_environment_routes_a_git_server_through_a_mirror_without_its_token(
+    at: Desk, server: GitServer, repository: Repository
+) -> None:
+    """The home need not be reachable; refs, files and large files come from the mirror, and the lock stays the same."""
+    table = '[sources.corp]\nkind = "git"\nendpoint = "{url}"\ntoken-env = "CORP_TOKEN"\n'
+    _model(at, "corp:owner/model", table.format(url=server.url))
+    at.ok("lock")
+    lock = (at.folder / "models.lock").read_bytes()
+    (at.folder / "models.lock").unlink()
+    server.asked.clear()
+    _model(at, "corp:owner/model", table.format(url="http://127.0.0.1:9"))
+    at.environment.update(FETCHER_CORP_MIRRORS=server.url, CORP_TOKEN=SECRET)
+    at.ok("lock")
+    at.ok("sync")
+    assert at.placed() == TREE
+    assert (at.folder / "models.lock").read_bytes() == lock
+    assert not any(basic(SECRET) in asked.headers.values() for asked in server.asked)
+
+
 # --- ssh and this machine's disk -------------------------------------------------------------
 
 

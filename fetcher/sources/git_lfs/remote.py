@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from fetcher.core.manifest import SourceRef
 from fetcher.errors import ConfigError
+from fetcher.net.redact import printable
 
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\]")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
@@ -137,6 +138,6 @@ def is_loopback(host: str) -> bool:
 def _refused(shown: str, reason: str, *, fix: str = "correct `source` in models.toml") -> ConfigError:
     return ConfigError(
         "A git source cannot be used.",
-        facts=[f"source: {shown}", f"reason: {reason}"],
+        facts=[f"source: {printable(shown)}", f"reason: {reason}"],
         fix=fix,
     )
