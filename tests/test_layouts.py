@@ -1,7 +1,6 @@
 """The official libraries find offline, by id, what `fetcher download` and `fetcher sync` have placed."""
 
 import os
-import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -12,6 +11,7 @@ import pytest
 from fetcher.serve.hub import Hub
 from tests.cli.command import desk
 from tests.hub.publish import MIB, Publisher, read_tree
+from tests.nowhere import without_network
 
 MODEL, DATASET = "acme/tiny", "acme/words"
 TREE: dict[str, bytes | int] = {
@@ -87,13 +87,6 @@ print("TOKENS", AutoTokenizer.from_pretrained({SENTENCES!r})("a model")["input_i
 """
 
 
-def _without_network() -> list[str]:
-    """What a command begins with to have no network at all; nothing where the system does not let it."""
-    words = ["unshare", "--user", "--map-root-user", "--net"]
-    can = shutil.which("unshare") and subprocess.run([*words, "true"], capture_output=True).returncode == 0
-    return words if can else []
-
-
 @pytest.mark.parametrize(("layout", "program"), [("modelscope", MODELSCOPE_LOADS), ("huggingface", HUGGING_FACE_LOADS)])
 def test_the_official_libraries_load_by_id_what_a_sync_has_placed(
     tmp_path: Path, hub: Hub, publisher: Publisher, layout: str, program: str
@@ -114,7 +107,7 @@ def test_the_official_libraries_load_by_id_what_a_sync_has_placed(
     table.ok("sync")
     hub.close()
     done = subprocess.run(
-        [*_without_network(), sys.executable, "-c", program],
+        [*without_network(), sys.executable, "-c", program],
         env={**os.environ, "HF_HUB_DISABLE_TELEMETRY": "1"},
         capture_output=True,
         text=True,
