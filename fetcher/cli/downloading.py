@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,6 @@ from fetcher.cli.common import (
     Common,
     Connections,
     DryRun,
-    Jobs,
     Json,
     LimitRate,
     Offline,
@@ -37,6 +37,13 @@ if TYPE_CHECKING:
     from fetcher.oneoff import OneOff, Outcome
 
 _SEVERAL = ("--include", "--exclude")
+
+
+class RepoType(StrEnum):
+    """What a repository holds, as the official tools name it."""
+
+    model = "model"
+    dataset = "dataset"
 
 
 class SeveralValues(TyperCommand):
@@ -91,6 +98,7 @@ def download(
     dataset: Annotated[
         str | None, typer.Option("--dataset", metavar="SOURCE", help="A dataset, in place of SOURCE.")
     ] = None,
+    repo_type: Annotated[RepoType, typer.Option("--repo-type", "--repo_type", help="What SOURCE is.")] = RepoType.model,
     revision: Annotated[str | None, typer.Option("--revision", help="Branch, tag or commit.")] = None,
     include: Annotated[
         list[str] | None, typer.Option("--include", metavar="PATTERN...", help="Only these files.", show_default=False)
@@ -119,7 +127,12 @@ def download(
     print_manifest: Annotated[
         bool, typer.Option("--print-manifest", help="Print the [models.NAME] that declares it; do nothing.")
     ] = False,
-    jobs: Jobs = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs", "-j", "--max-workers", "--max_workers", min=1, help="Files at a time.", show_default="16"
+        ),
+    ] = None,
     connections: Connections = None,
     limit_rate: LimitRate = None,
     progress: Progress = Style.auto,
@@ -129,7 +142,8 @@ def download(
     from fetcher.formats.manifest_entry import Entry
     from fetcher.oneoff import Destination, OneOff, name_of
 
-    source, files = _source_and_files(words or [], model=model, dataset=dataset)
+    of_dataset = bool(dataset) or repo_type is RepoType.dataset
+    source, files = _source_and_files(words or [], model=model, dataset=dataset, of_dataset=of_dataset)
     if files and (include or exclude):
         render.say("note: files are named, so --include and --exclude are not looked at")
         include = exclude = None
@@ -198,7 +212,9 @@ def _document(outcome: "Outcome") -> dict[str, object]:
     }
 
 
-def _source_and_files(words: list[str], *, model: str | None, dataset: str | None) -> tuple[SourceRef, list[str]]:
+def _source_and_files(
+    words: list[str], *, model: str | None, dataset: str | None, of_dataset: bool
+) -> tuple[SourceRef, list[str]]:
     """Which repository is meant, and the names of files that are left.
 
     Raises:
@@ -216,7 +232,7 @@ def _source_and_files(words: list[str], *, model: str | None, dataset: str | Non
             fix="name it first: fetcher download OWNER/NAME --include '*.json'",
         )
     text, files = (named, words) if named else (words[0], words[1:])
-    return source_of(text, dataset=bool(dataset)), files
+    return source_of(text, dataset=of_dataset), files
 
 
 def _settings(
