@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -173,3 +174,48 @@ def test_the_page_about_hugging_face_works(tmp_path: Path, hub: Hub, publisher: 
     assert set(read_tree(tmp_path / "data/squad")) == {"plain_text/train.parquet", "README.md"}
     got = {path: data for path, data in read_tree(tmp_path / "babbler").items() if not path.startswith(".cache/")}
     assert got == demo
+
+
+def _blocks(page: str, language: str) -> str:
+    return "".join(re.findall(rf"```{language}\n(.*?)```", page, flags=re.DOTALL))
+
+
+def test_the_page_for_those_who_come_from_modelscope_s_guide_works(
+    tmp_path: Path, publisher: Publisher, start_hub: Callable[..., Hub]
+) -> None:
+    """Its commands and its Python, one after the other; the private model needs its login."""
+    page = (_ROOT / "docs" / "modelscope-guide.md").read_text(encoding="utf-8")
+    token = "ms-11111111-2222-3333-4444-555555555555"
+    gpt2 = publisher.publish(
+        "AI-ModelScope/gpt2", {"64.tflite": 9, "config.json": b"{}", "onnx/config.json": b"[]", "onnx/a.onnx": 2 << 20}
+    )
+    for repository, tag, file in (
+        ("damo/nlp_xlmr_named-entity-recognition_viet-ecommerce-title", "v1.0.1", "pytorch_model.bin"),
+        ("AI-ModelScope/rwkv-4-world", "v1.0.0", "RWKV-4-World-CHNtuned-7B-v1-20230709-ctx4096.pth"),
+    ):
+        publisher.publish(repository, {"README.md": b"# moved on"})
+        publisher.tag(repository, tag, {file: 300})
+    own = publisher.publish("corp/own", {"config.json": b"{}"})
+    (tmp_path / "token.txt").write_text(f"{token}\n", encoding="utf-8")
+    before, private = page.split("## Private models")
+    private, caches = private.split("## The libraries")
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+    def run(*command: str, hub: Hub) -> str:
+        endpoint = {"MODELSCOPE_ENDPOINT": hub.url}
+        done = subprocess.run(
+            command, cwd=tmp_path, env={**environment, **endpoint}, check=True, stdout=subprocess.PIPE, text=True
+        )
+        return done.stdout
+
+    public = start_hub()
+    run("sh", "-euc", _blocks(before, "sh"), hub=public)
+    jsons = {path: data for path, data in gpt2.items() if path.endswith(".json")}
+    for folder in ("cache_dir/AI-ModelScope/gpt2", "local_dir", "models/gpt2"):
+        assert read_tree(tmp_path / folder) == jsons
+    folder, file = run(sys.executable, "-c", _blocks(before, "python"), hub=public).split()
+    assert set(read_tree(tmp_path / folder)) == {"pytorch_model.bin"}
+    assert (tmp_path / file).stat().st_size == 300
+    run("sh", "-euc", _blocks(private, "sh"), hub=start_hub(token=token))
+    assert read_tree(tmp_path / "own") == own
+    assert read_manifest(_blocks(caches, "toml"), file="modelscope-guide.md").models
