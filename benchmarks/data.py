@@ -74,6 +74,7 @@ FULL = (
     Spec(name="eight", count=8, size=256 * MIB),
     Spec(name="many", count=2000, size=16 * KIB),
     Spec(name="limited", count=1, size=256 * MIB),
+    Spec(name="long", count=1, size=GIB),
     Spec(name="huge", count=1, size=60 * GIB, sparse=True),
 )
 QUICK = (
@@ -81,6 +82,7 @@ QUICK = (
     Spec(name="eight", count=8, size=4 * MIB),
     Spec(name="many", count=100, size=16 * KIB),
     Spec(name="limited", count=1, size=16 * MIB),
+    Spec(name="long", count=1, size=32 * MIB),
     Spec(name="huge", count=1, size=256 * MIB, sparse=True),
 )
 WARM = Spec(name="warm", count=2, size=4 * KIB)  # fetched once by every client before anything counts

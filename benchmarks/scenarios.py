@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 EVERYBODY = ("fetcher", "no hash", "curl", "aria2c", "wget", "modelscope", "hf")
 QUICK_ONES = ("fetcher", "curl", "aria2c")
+LONG_ONES = ("fetcher", "no hash", "curl")
 HASHING_ONES = ("fetcher", "curl", "aria2c", "wget", "modelscope", "hf")
 MOST_MEMORY = 120_000_000  # bytes; fetcher's peak, whatever the size
 
@@ -67,6 +68,7 @@ SCENARIOS = (
     # One request after the other, as the others work, would take minutes here.
     Scenario(name="many-delay", data="many", line="delay", peers=QUICK_ONES, connections=64),
     Scenario(name="limited", data="limited", line="limited", connections=16),
+    Scenario(name="limited-long", data="long", line="limited", peers=LONG_ONES, connections=16),
 )
 HUGE = Scenario(name="huge", data="huge", line="plain", peers=("fetcher",))
 
@@ -91,7 +93,8 @@ GOALS = (
     Goal(scenario="many-delay", peer="curl", share=1.2),
     Goal(scenario="limited", peer="curl", share=1 / 10),
     Goal(scenario="limited", peer="aria2c", share=1 / 1.7),
-    Goal(scenario="limited", peer="no hash", share=1.02),
+    Goal(scenario="limited-long", peer="curl", share=1 / 10),
+    Goal(scenario="limited-long", peer="no hash", share=1.02),
 )
 
 LINES = {

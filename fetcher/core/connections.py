@@ -19,7 +19,7 @@ from dataclasses import dataclass
 _GAIN = 1.1  # for a doubling; performance.md
 FAR_S = 0.02  # a round trip from which a step at a time takes too long
 _FAST = 64e6  # bytes a second; one connection that is so fast has no limit of its own
-FAR_STEP = 8  # connections; no more than a browser opens
+_FAR_STEP = 16  # connections; what a host is asked for at most, unless more is told
 _WINDOW_S = 0.15
 _SETTLE_S = 0.3  # besides round trips: how long new connections may take to bring bytes
 _REST_S = 5.0  # before the next trial; doubles up to a minute
@@ -98,9 +98,9 @@ class Connections:
         if begun or self._window is None or look.round_trip_s < FAR_S or not look.is_wanted:
             return False
         rate = (look.received - self._window.received) / elapsed_s
-        if rate >= _FAST * self.allowed or self.allowed >= FAR_STEP:
+        if rate >= _FAST * self.allowed or self.allowed >= _FAR_STEP:
             return False
-        self._change(self._most if look.is_many else min(FAR_STEP, self._most), look)
+        self._change(self._most if look.is_many else min(_FAR_STEP, self._most), look)
         if self.allowed == self._most:
             self._rest(look)
         return True
