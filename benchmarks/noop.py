@@ -6,52 +6,47 @@ prints the tables; `--write` makes NOOP.md and noop.png.  `--work DIR` keeps the
 """
 
 import argparse
-import hashlib
-import os
+import contextlib
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.machine import describe
-from benchmarks.run import now_utc
-from fetcher.core.digest import Commit, Sha256
-from fetcher.core.lock import Lock, LockedFile, LockedModel, tree_of
-from fetcher.core.manifest import Requested, SourceRef
-from fetcher.core.paths import ModelName, RepoPath
-from fetcher.formats.lock_toml import write_lock
+from benchmarks.turns import (
+    FETCHER,
+    PYTHON,
+    Contest,
+    Goal,
+    Times,
+    declare,
+    environment_of,
+    locked,
+    model_of,
+    once,
+    page,
+    take_turns,
+)
+from fetcher.core.lock import LockedModel
+from fetcher.serve.hub import Hub
 
 SIZES = (1_000, 5_000, 20_000, 100_000)  # files
 CHECKED_MODELS = 100  # for `lock --check`
+OTHERS_FILES = 1_000  # of the model that the other tools have as well
+OTHERS = ("modelscope download", "hf download", "dvc status")
 HELLO = "import typer\napp = typer.Typer()\n@app.command()\ndef hello(name: str) -> None:\n    print(name)\napp()\n"
-PYTHON = sys.executable
-FETCHER = str(Path(PYTHON).parent / "fetcher")
 _HERE = Path(__file__).parent
+_INTRO = """Written by `make noop NOOP='--write'`; do not edit.
 
+"The normal way" is the same command with a flag, or without its state, that sends it past the front room. The other
+tools' second runs (modelscope {modelscope}, huggingface_hub {hf}) ask a hub on this machine; `dvc status` looks at
+the same files under `dvc add`.
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contest:
-    """Commands that take turns in one folder."""
-
-    title: str
-    folder: Path
-    commands: Mapping[str, Sequence[str]]
-    environment: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Goal:
-    """A ratio of two figures, or a figure, that was to be reached; milliseconds."""
-
-    says: str
-    measured: float
-    most: float
-    unit: str = "×"
+![Milliseconds by number of files](noop.png)
+"""
 
 
 def main() -> None:
@@ -60,16 +55,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--work", type=Path, help="where the trees are made, and kept for the next run")
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), help="files of each tree")
+    parser.add_argument("--dvc", type=Path, help="the program; left out, `dvc status` does not run")
     parser.add_argument("--prepare", action="store_true", help="only make the trees")
     parser.add_argument("--write", action="store_true", help="write NOOP.md and noop.png")
     told = parser.parse_args()
     work = told.work or Path(tempfile.mkdtemp(prefix="fetcher-noop-"))
     try:
-        contests = make(work.absolute(), told.sizes)
-        if told.prepare:
-            return
-        found = {contest.title: _take_turns(contest, told.rounds) for contest in contests}
-        text = page(found, describe(work, ()), rounds=told.rounds)
+        with making(work.absolute(), told.sizes, dvc=told.dvc and str(told.dvc.absolute())) as contests:
+            if told.prepare:
+                return
+            found = {contest.title: take_turns(contest, told.rounds) for contest in contests}
+        intro = _INTRO.format(modelscope=version("modelscope"), hf=version("huggingface_hub"))
+        text = page("Nothing to do", intro, goals(found), found, work=work)
         print(text)
         if told.write:
             (_HERE / "NOOP.md").write_text(text, encoding="utf-8")
@@ -82,32 +79,22 @@ def main() -> None:
 # the trees
 
 
-def make(work: Path, sizes: Sequence[int]) -> list[Contest]:
-    """Make what is missing of the trees, and say what runs in each."""
+@contextlib.contextmanager
+def making(work: Path, sizes: Sequence[int], *, dvc: str | None) -> Iterator[list[Contest]]:
+    """Make what is missing of the trees, and say what runs in each; the hub of the other tools runs meanwhile."""
     work.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, "HOME": str(work), "FETCHER_STORE": str(work / "store")}
+    environment = environment_of(work)
     (work / "hello.py").write_text(HELLO, encoding="utf-8")
-    contests = [
-        Contest(
-            title=f"{size:,} files",
-            folder=_once(work / f"files-{size}", lambda folder, size=size: _tree(folder, size, environment)),
-            commands={
-                "python -c pass": [PYTHON, "-c", "pass"],
-                "fetcher sync": [FETCHER, "sync"],
-                "fetcher status": [FETCHER, "status"],
-                "fetcher sync, the normal way": [FETCHER, "sync", "-v"],
-                "git status": ["git", "status", "--short"],
-            },
-            environment=environment,
-        )
-        for size in sizes
-    ]
-    checked = _once(work / f"models-{CHECKED_MODELS}", lambda folder: _declare(folder, CHECKED_MODELS, 10))
+    checked = once(work / f"models-{CHECKED_MODELS}", lambda folder: _declared(folder, CHECKED_MODELS, environment))
+    contests = [_by_size(work, size, environment) for size in sizes]
     contests.append(
         Contest(
             title=f"{CHECKED_MODELS} models",
             folder=checked,
-            commands={"fetcher lock --check": [FETCHER, "lock", "--check"]},
+            commands={
+                "fetcher lock --check": [FETCHER, "lock", "--check"],
+                "fetcher lock --check, the normal way": [FETCHER, "lock", "--check", "-v"],
+            },
             environment=environment,
         )
     )
@@ -124,26 +111,62 @@ def make(work: Path, sizes: Sequence[int]) -> list[Contest]:
             environment=environment,
         )
     )
-    return contests
+    repositories = once(work / "repositories", _published)
+    with Hub(repositories) as hub:
+        asked = environment | {
+            "MODELSCOPE_ENDPOINT": hub.url,
+            "MODELSCOPE_CACHE": str(work / "modelscope"),
+            "HF_ENDPOINT": hub.url,
+            "HF_HOME": str(work / "hf"),
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "HF_HUB_DISABLE_UPDATE_CHECK": "1",
+        }
+        yield [*contests, _others(work, repositories, asked, dvc)]
 
 
-def _once(folder: Path, fill: Callable[[Path], None]) -> Path:
-    if not (folder / "made").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        fill(folder)
-        (folder / "made").touch()
-    return folder
+def _by_size(work: Path, size: int, environment: Mapping[str, str]) -> Contest:
+    return Contest(
+        title=f"{size:,} files",
+        folder=once(work / f"files-{size}", lambda folder: _tree(folder, size, environment)),
+        commands={
+            "python -c pass": [PYTHON, "-c", "pass"],
+            "fetcher sync": [FETCHER, "sync"],
+            "fetcher status": [FETCHER, "status"],
+            "fetcher sync, the normal way": [FETCHER, "sync", "-v"],
+            "git status": ["git", "status", "--short"],
+        },
+        environment=environment,
+        seldom=frozenset({"fetcher sync, the normal way"} if size > 10_000 else ()),
+    )
+
+
+def _others(work: Path, repositories: Path, environment: Mapping[str, str], dvc: str | None) -> Contest:
+    """The second run of each tool for the same model; each has placed it in a folder of its own."""
+    scripts = Path(PYTHON).parent
+    modelscope = [str(scripts / "modelscope"), "download", "--model", "bench/model000", "--local_dir", "modelscope"]
+    hf = [str(scripts / "hf"), "download", "bench/model000", "--local-dir", "hf"]
+    first = [modelscope, hf]
+    commands = {"fetcher sync": [FETCHER, "sync"], OTHERS[0]: modelscope, OTHERS[1]: hf}
+    if dvc:
+        settle = [dvc, "config", "core.analytics", "false"]
+        first += [["git", "init", "-q"], [dvc, "init", "-q"], settle, [dvc, "add", "-q", "hf"]]
+        commands[OTHERS[2]] = [dvc, "status"]
+
+    def fill(folder: Path) -> None:
+        _placed(folder, [_model("model000", OTHERS_FILES)], environment)
+        for command in first:
+            subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
+
+    title = f"second run, 1 model of {OTHERS_FILES:,} files"
+    folder = once(work / f"others-{'with' if dvc else 'without'}-dvc", fill)
+    return Contest(title=title, folder=folder, commands=commands, environment=environment, seldom=frozenset(OTHERS))
 
 
 def _tree(folder: Path, size: int, environment: Mapping[str, str]) -> None:
-    """Three models in place and looked at twice, and the same files in git."""
-    _declare(folder, 3, -(-size // 3), place=True)
+    """Three models in place, and the same files in git."""
+    _placed(folder, [_model(f"model{number:03}", -(-size // 3)) for number in range(3)], environment)
     (folder / ".gitignore").write_text(".fetcher/\nmade\n", encoding="utf-8")
-    time.sleep(0.1)  # older than the clock's grain
     for command in (
-        [FETCHER, "sync", "-q"],
-        [FETCHER, "sync", "-q"],
         ["git", "init", "-q"],
         ["git", "add", "-A"],
         ["git", "-c", "user.name=bench", "-c", "user.email=bench@localhost", "commit", "-qm", "All"],
@@ -151,18 +174,33 @@ def _tree(folder: Path, size: int, environment: Mapping[str, str]) -> None:
         subprocess.run(command, cwd=folder, env=environment, check=True)
 
 
-def _declare(folder: Path, models: int, files: int, *, place: bool = False) -> None:
-    """Write manifest and lock of so many models of so many files, and the files."""
-    names = [f"model{number:03}" for number in range(models)]
-    manifest = "".join(f'[models.{name}]\nsource = "modelscope:bench/{name}"\n' for name in names)
-    (folder / "models.toml").write_text(f"version = 1\n{manifest}", encoding="utf-8")
-    lock = Lock(models={ModelName(name): _model(name, files) for name in names})
-    (folder / "models.lock").write_text(write_lock(lock, None), encoding="utf-8")
-    for model in lock.models.values() if place else ():
-        for file in model.files:
-            path = folder / "models" / model.name / file.path
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(_content(model.name, file.path))
+def _placed(folder: Path, models: Sequence[LockedModel], environment: Mapping[str, str]) -> None:
+    """A project whose models are in place and were looked at twice."""
+    declare(folder, models)
+    for model in models:
+        _write(model, folder / "models" / model.name)
+    time.sleep(0.1)  # older than the clock's grain
+    for _ in range(2):
+        subprocess.run([FETCHER, "sync", "-q"], cwd=folder, env=environment, check=True)
+
+
+def _declared(folder: Path, models: int, environment: Mapping[str, str]) -> None:
+    """A project whose lock is checked; nothing is in place."""
+    declare(folder, [_model(f"model{number:03}", 10) for number in range(models)])
+    (folder / ".fetcher").mkdir()
+    subprocess.run([FETCHER, "lock", "-q"], cwd=folder, env=environment, check=True)
+
+
+def _published(folder: Path) -> None:
+    """The repository of the model that all tools have."""
+    _write(_model("model000", OTHERS_FILES), folder / "bench/model000")
+
+
+def _write(model: LockedModel, folder: Path) -> None:
+    for file in model.files:
+        path = folder / file.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(_content(model.name, file.path))
 
 
 def _content(model: str, path: str) -> bytes:
@@ -170,45 +208,14 @@ def _content(model: str, path: str) -> bytes:
 
 
 def _model(name: str, count: int) -> LockedModel:
-    files = []
-    for number in range(count):
-        path = f"part-{number // 100:04}/{number % 100:02}.bin"
-        data = _content(name, path)
-        files.append(LockedFile(path=RepoPath(path), sha256=Sha256(hashlib.sha256(data).hexdigest()), size=len(data)))
-    return LockedModel(
-        name=ModelName(name),
-        source=SourceRef.parse(f"modelscope:bench/{name}"),
-        commit=Commit("0" * 40),
-        tree=tree_of(tuple(files)),
-        requested=Requested(),
-        files=tuple(files),
-    )
-
-
-# the runs
-
-
-def _take_turns(contest: Contest, rounds: int) -> dict[str, list[float]]:
-    """Milliseconds of each run of each command; the first turn warms the cache and does not count."""
-    found: dict[str, list[float]] = {name: [] for name in contest.commands}
-    for turn in range(rounds + 1):
-        for name, command in contest.commands.items():
-            begin = time.perf_counter()
-            done = subprocess.run(
-                command, cwd=contest.folder, env=contest.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-            )
-            spent_ms = (time.perf_counter() - begin) * 1000
-            if done.returncode:
-                raise SystemExit(f"{name} failed in {contest.title}: {done.stderr.decode()}")
-            if turn:
-                found[name].append(spent_ms)
-    return found
+    paths = [f"part-{number // 100:04}/{number % 100:02}.bin" for number in range(count)]
+    return model_of(name, [locked(path, _content(name, path)) for path in paths])
 
 
 # what was found
 
 
-def goals(found: Mapping[str, Mapping[str, Sequence[float]]]) -> list[Goal]:
+def goals(found: Mapping[str, Times]) -> list[Goal]:
     """What was to be reached, of what was measured."""
 
     def ms(title: str, name: str) -> float:
@@ -217,52 +224,35 @@ def goals(found: Mapping[str, Mapping[str, Sequence[float]]]) -> list[Goal]:
     reached = []
     if (title := "1,000 files") in found:
         share = ms(title, "fetcher sync") / ms(title, "python -c pass")
-        reached.append(Goal(says=f"{title}: `python -c pass`", measured=share, most=2))
+        reached.append(Goal(says=f"{title}: `python -c pass`", measured=share, bound=2))
     if (title := "5,000 files") in found:
         share = ms(title, "fetcher sync") / (2 * ms(title, "python -c pass") + ms(title, "git status"))
-        reached.append(Goal(says=f"{title}: twice `python -c pass` plus `git status`", measured=share, most=1))
+        reached.append(Goal(says=f"{title}: twice `python -c pass` plus `git status`", measured=share, bound=1))
     if (title := "100,000 files") in found:
         share = ms(title, "fetcher sync") / ms(title, "git status")
-        reached.append(Goal(says=f"{title}: `git status`", measured=share, most=2))
+        reached.append(Goal(says=f"{title}: `git status`", measured=share, bound=2))
     share = ms("help", "fetcher --help") / ms("help", "Typer hello-world --help")
-    reached.append(Goal(says="`--help`: a Typer hello-world's", measured=share, most=1.2))
+    reached.append(Goal(says="`--help`: a Typer hello-world's", measured=share, bound=1.2))
     title = f"{CHECKED_MODELS} models"
-    checked = ms(title, "fetcher lock --check")
-    reached.append(Goal(says=f"`lock --check`, {title}", measured=checked, most=150, unit="ms"))
+    for name in ("fetcher lock --check", "fetcher lock --check, the normal way"):
+        reached.append(
+            Goal(says=f"`{name.partition(' ')[2]}`, {title}", measured=ms(title, name), bound=150, unit="ms")
+        )
+    title = next(title for title in found if title.startswith("second run"))
+    reached += [
+        Goal(
+            says=f"{name}, {title}: times as fast",
+            measured=ms(title, name) / ms(title, "fetcher sync"),
+            bound=10,
+            is_least=True,
+        )
+        for name in OTHERS
+        if name in found[title]
+    ]
     return reached
 
 
-def page(found: Mapping[str, Mapping[str, Sequence[float]]], facts: Mapping[str, str], *, rounds: int) -> str:
-    """The whole of NOOP.md."""
-    machine = "".join(f"- {name}: {value}\n" for name, value in facts.items() if name not in ("Server", "Clients"))
-    rows = [
-        f"| {goal.says} | ≤ {goal.most:g} {goal.unit} | {goal.measured:.2f} {goal.unit} | "
-        f"{'yes' if goal.measured <= goal.most else 'NO'} |"
-        for goal in goals(found)
-    ]
-    tables = []
-    for title, runs in found.items():
-        lines = [
-            f"| {name} | {statistics.median(times):.1f} | {min(times):.1f} to {max(times):.1f} |"
-            for name, times in runs.items()
-        ]
-        tables.append("\n".join([f"### {title}\n", "| command | median ms | min to max |", "|---|---:|---:|", *lines]))
-    return "\n".join(
-        [
-            "# Nothing to do\n\nWritten by `make noop NOOP='--write'`; do not edit.\n",
-            f"- Date: {now_utc()}\n- Runs: {rounds} of each, taking turns\n{machine}",
-            '"The normal way" is the same command with a flag that sends it past the front room.\n',
-            "![Milliseconds by number of files](noop.png)\n",
-            "| against | goal | measured | reached |\n|---|---:|---:|---|",
-            *rows,
-            "",
-            "\n\n".join(tables),
-            "",
-        ]
-    )
-
-
-def draw(found: Mapping[str, Mapping[str, Sequence[float]]], file: Path) -> None:
+def draw(found: Mapping[str, Times], file: Path) -> None:
     """Growth with the number of files, as a PNG."""
     import matplotlib as mpl
 
