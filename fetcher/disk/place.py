@@ -94,7 +94,7 @@ class Placer:
         A sync for each of 2,000 files costs five times what all else costs (performance.md, "Disk").
 
         Raises:
-            IntegrityError, DiskError: As for `place`.
+            BlockedError, IntegrityError, DiskError: As for `place`.
         """
         paths = []
         for wanted, source in sources:
@@ -104,7 +104,10 @@ class Placer:
                 copy(source, folder, temporary, wanted, sync=later)
                 paths.append(os.fspath(folder.path / temporary))
         with disk_errors(self._root):
-            make_durable(paths)
+            try:
+                make_durable(paths)
+            except (FileNotFoundError, NotADirectoryError) as error:  # a folder was moved away since
+                raise in_the_way(str(error.filename)) from None
 
     def move_aside(self, spot: str) -> Path:
         """Move whatever stands at a spot into the trash; returns where it is now."""

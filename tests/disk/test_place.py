@@ -1,11 +1,12 @@
 """Placing, replacing, moving aside and removing, on a real disk."""
 
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from fetcher.core.plan import Leftover, State
+from fetcher.core.plan import Leftover, State, Wanted
 from fetcher.disk.bring import COPY_BELOW
 from fetcher.errors import BlockedError, IntegrityError
 from tests.disk.looks import World, wanted
@@ -99,6 +100,20 @@ def test_a_parent_that_became_a_symlink_is_not_followed(world: World, tmp_path: 
     with pytest.raises(BlockedError):
         world.placer().place(wanted("a", _SMALL), world.object(_SMALL), None)
     assert list(outside.iterdir()) == []
+
+
+def test_a_folder_that_is_moved_away_while_files_are_prepared_is_told(world: World) -> None:
+    """Their copies are durable by their names, and the names lead nowhere any more."""
+
+    class Sources(list[tuple[Wanted, Path]]):
+        def __iter__(self) -> Iterator[tuple[Wanted, Path]]:
+            yield from super().__iter__()
+            (world.root / "models").rename(world.root / "away")
+
+    placer = world.placer()
+    with pytest.raises(BlockedError) as caught:
+        placer.prepare(Sources([(wanted("a", _SMALL), world.object(_SMALL))]))
+    assert "appeared or changed while fetcher was at work" in str(caught.value)
 
 
 def test_what_is_moved_aside_keeps_its_bytes_and_its_path(world: World) -> None:
