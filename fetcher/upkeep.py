@@ -15,8 +15,9 @@ from fetcher.core.digest import Sha256
 from fetcher.core.garbage import GRACE_S, Stored
 from fetcher.disk.partial import never
 from fetcher.disk.registry import Registry
+from fetcher.disk.staging import staging_stores
 from fetcher.disk.store import Store
-from fetcher.disk.sweep import Swept, digests_named, objects_of, partials_of, sweep
+from fetcher.disk.sweep import Swept, digests_named, objects_of, partials_of, sweep, together
 from fetcher.errors import InterruptedRun
 from fetcher.settings import Settings
 
@@ -60,15 +61,18 @@ class Upkeep:
         )
 
     def gc(self, *, grace_s: float = GRACE_S, dry_run: bool = False) -> Swept:
-        """Remove what no known project names, what is old and nobody claims.
+        """Remove what no known project names, what is old and nobody claims; from their staging stores as well.
 
         Raises:
             DiskError: Something may not be read or removed; nothing that is named is.
         """
         if not dry_run:
             self._registry.forget_gone()
-        named = digests_named(self._registry.all())
-        return sweep(self._store, named, now_s=time.time(), grace_s=grace_s, dry_run=dry_run)
+        projects = self._registry.all()
+        named = digests_named(projects)
+        stores = [self._store, *(store for store in staging_stores(projects) if store.root != self._store.root)]
+        now_s = time.time()
+        return together([sweep(store, named, now_s=now_s, grace_s=grace_s, dry_run=dry_run) for store in stores])
 
     def damaged(self, *, discard: bool = False) -> tuple[int, list[str]]:
         """Hash every object; how many there are, and the names of those that are damaged."""

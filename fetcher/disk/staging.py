@@ -6,10 +6,12 @@ it is placed, so that there are never two copies (design 4, rule 6).
 
 Promises (tests/disk/test_staging.py):
   * an object on the user's store is not copied into another one first;
+  * what nobody needs any more is found in all of them by `store gc`;
   * after `release` no staging store holds an object that a target holds; its chunk list stays, for `verify`.
 """
 
 import contextlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,6 +19,8 @@ from fetcher.core.digest import Sha256
 from fetcher.core.plan import Wanted
 from fetcher.disk.chunks import ChunkList
 from fetcher.disk.leftovers import remove_leftovers
+from fetcher.disk.registry import KnownProject
+from fetcher.disk.state import STAGING, links_in
 from fetcher.disk.store import Store
 from fetcher.errors import DiskError
 
@@ -103,6 +107,26 @@ class Staging:
         else:
             root = (base if _device(base) == device else _mount_point(parent)) / ".fetcher"
         return self._stores.setdefault(root, Store(root))
+
+
+def staging_stores(projects: Iterable[KnownProject]) -> list[Store]:
+    """The stores of projects on other file systems than the user's: in `.fetcher`, and at or above absolute targets.
+
+    Left out: one of another user's, and one that leads elsewhere, as it may if it came with somebody's project.
+    """
+    states: dict[Path, None] = {}
+    for project in projects:
+        states[project.index.parent] = None
+        for folder in {Path(row.spot).parent for row in project.rows() if os.path.isabs(row.spot)}:
+            states.update((above / ".fetcher", None) for above in (folder, *folder.parents))
+    return [Store(state) for state in states if _is_staging(state)]
+
+
+def _is_staging(state: Path) -> bool:
+    if not any((state / name).is_dir() for name in STAGING):
+        return False
+    is_own = os.name != "posix" or state.stat().st_uid == os.geteuid()
+    return is_own and next(links_in(state), None) is None
 
 
 def _mount_point(path: Path) -> Path:

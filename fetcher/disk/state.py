@@ -11,7 +11,7 @@ from pathlib import Path
 from fetcher.disk.atomic import disk_errors, make_folder
 from fetcher.errors import BlockedError
 
-_STORE = ("partial", "objects")  # staging.py; in the trash the user's own links may lie
+STAGING = ("partial", "objects")  # staging.py; in the trash the user's own links may lie
 
 
 def make_state_folder(state: Path) -> None:
@@ -22,7 +22,7 @@ def make_state_folder(state: Path) -> None:
         DiskError: It cannot be made.
     """
     with disk_errors(state):
-        links = list(_links(state))
+        links = list(links_in(state))
     if links:
         raise BlockedError(
             "A symlink stands where fetcher keeps its state; nothing was written through it.",
@@ -36,11 +36,12 @@ def make_state_folder(state: Path) -> None:
             ignore.write_text("*\n", encoding="utf-8")
 
 
-def _links(state: Path) -> Iterator[Path]:
+def links_in(state: Path) -> Iterator[Path]:
+    """The symlinks where only fetcher writes."""
     if state.is_symlink():
         yield state
     elif state.is_dir():
         yield from (Path(entry.path) for entry in os.scandir(state) if entry.is_symlink())
-        for name in _STORE:
+        for name in STAGING:
             for where, folders, files in os.walk(state / name):
                 yield from (path for each in (*folders, *files) if (path := Path(where, each)).is_symlink())

@@ -98,7 +98,10 @@ class Store:
         Raises:
             DiskError: It may not be removed.
         """
-        for path in (self.object_path(sha256), self.chunks_path(sha256)):
+        for path in (
+            self.chunks_path(sha256),
+            self.object_path(sha256),
+        ):  # killed in between, the object is found again
             with disk_errors(path), contextlib.suppress(FileNotFoundError):
                 path.unlink()
 

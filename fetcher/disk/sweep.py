@@ -11,7 +11,7 @@ Promises (tests/disk/test_sweep.py):
 import contextlib
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,7 +83,17 @@ def sweep(store: Store, named: set[str], *, now_s: float, grace_s: float, dry_ru
         for item in goes:
             store.discard(Sha256(item.name))
         _remove_litter(store)
+        _remove_lists(store, named, now_s - grace_s)
     return Swept(objects=tuple(goes), partials=tuple(partials), kept=len(objects) - len(goes))
+
+
+def together(swept: Sequence[Swept]) -> Swept:
+    """What was removed from several stores."""
+    return Swept(
+        objects=tuple(item for each in swept for item in each.objects),
+        partials=tuple(item for each in swept for item in each.partials),
+        kept=sum(each.kept for each in swept),
+    )
 
 
 def _objects(store: Store) -> Iterator[Stored]:
@@ -118,6 +128,16 @@ def _remove_partial(folder: Path, *, dry_run: bool) -> bool:
         empty(folder)
         claim.end()
     return True
+
+
+def _remove_lists(store: Store, named: set[str], until_s: float) -> None:
+    """Chunk lists of placed files that have no object here, once nobody names them."""
+    for path in (store.root / "objects" / "blake3").glob("??/*.chunks"):
+        name = path.parent.name + path.stem
+        if _DIGEST.fullmatch(name) and name not in named and not store.object_path(Sha256(name)).exists():
+            with disk_errors(path), contextlib.suppress(FileNotFoundError):
+                if path.lstat().st_mtime <= until_s:
+                    path.unlink()
 
 
 def _remove_litter(store: Store) -> None:

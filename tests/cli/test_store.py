@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from fetcher.disk.store import Store
 from fetcher.serve.hub import Hub
 from tests.cli.command import Desk, desk
 from tests.cli.test_verify import rot
@@ -55,6 +56,27 @@ def test_gc_keeps_what_the_index_alone_names(at: Desk) -> None:
     assert "2 objects stay" in at.ok("store", "gc", "--grace", "0").err
     at.ok("sync")
     assert "0 objects stay" in at.ok("store", "gc", "--grace", "0").err
+
+
+def test_gc_sweeps_the_stores_of_projects_on_other_file_systems(at: Desk, abroad: Path, hub: Hub) -> None:
+    """What a run received there and a later lock does not name; what the lock names is still to come, and stays."""
+    far = desk(abroad / "project", hub.url, more={"FETCHER_STORE": at.environment["FETCHER_STORE"]})
+    far.model(more=f'target = "{abroad}/deep/weights"')
+    far.ok("lock")
+    far.ok("sync")
+    wanted = sha(at.placed()["model.bin"])
+    for state in (far.folder / ".fetcher", abroad / "deep" / ".fetcher"):
+        for name in ("0" * 64, wanted):
+            (state / "partial" / name).mkdir(parents=True)
+            (state / "partial" / name / "data").write_bytes(b"half")
+        staged = Store(state)
+        staged.add_bytes(b"received, never placed")
+    said = at.ok("store", "gc", "--grace", "0", "--json").json
+    assert (len(said["objects"]), len(said["partials"])) == (2, 2)
+    for state in (far.folder / ".fetcher", abroad / "deep" / ".fetcher"):
+        assert [path.name for path in (state / "partial").iterdir()] == [wanted]
+        assert [path for path in (state / "objects/sha256").rglob("*") if path.is_file()] == []
+    far.ok("verify")
 
 
 def test_a_damaged_object_is_told_and_removed_when_asked(at: Desk) -> None:

@@ -36,6 +36,17 @@ def test_a_dry_run_says_the_same_and_removes_nothing(store: Store) -> None:
     assert store.has(named, 5 * MIB)
 
 
+def test_a_chunk_list_without_its_object_goes_when_nobody_names_it(store: Store) -> None:
+    """A staging store keeps the lists of what it has given away, for `verify`."""
+    named, other = store.add_bytes(b"named" * MIB), store.add_bytes(b"other" * MIB)
+    for name in (named, other):
+        store.drop(name)
+    sweep(store, {named}, now_s=time.time(), grace_s=3600, dry_run=False)
+    assert store.chunks(other) is not None, "it is young"
+    sweep(store, {named}, now_s=_LATER_S, grace_s=0, dry_run=False)
+    assert (store.chunks(named) is None, store.chunks(other) is None) == (False, True)
+
+
 def test_a_placed_file_keeps_the_bytes_of_an_object_that_goes(store: Store, tmp_path: Path) -> None:
     """Its removal frees nothing, and is not said to."""
     name = store.add_bytes(b"x" * 2 * MIB)
