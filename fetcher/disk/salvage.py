@@ -36,7 +36,7 @@ from fetcher.disk.prove import hash_whole
 from fetcher.disk.share import clone
 from fetcher.disk.staging import Staging
 from fetcher.disk.store import SMALL_BELOW, Store
-from fetcher.disk.writer import temporary_name
+from fetcher.disk.writer import sweep, temporary_name
 from fetcher.errors import BusyError, IntegrityError, InterruptedRun
 
 
@@ -126,6 +126,7 @@ class Salvage:
             if not copy.is_own:
                 continue
             make_folder(path.parent)
+            sweep(path.parent)
             temporary = path.with_name(temporary_name(sha256))
             with disk_errors(path):
                 try:

@@ -28,6 +28,7 @@ from fetcher.disk.datafile import Gauge
 from fetcher.disk.hashing import HASHING, Hashing, git_blob_of, sha256_of
 from fetcher.disk.journal import recorded_size
 from fetcher.disk.partial import Partial, never
+from fetcher.disk.writer import sweep
 
 SMALL_BELOW = 1 << 20  # bytes; such an object has no chunk list: hashing it costs nothing
 
@@ -191,6 +192,7 @@ class Store:
         if chunks.size >= SMALL_BELOW:
             self._write_chunks(sha256, chunks)
         make_folder(path.parent)
+        sweep(path.parent)
         rename_durably(data, path)
 
     def _write_chunks(self, sha256: Sha256, chunks: ChunkList) -> None:
