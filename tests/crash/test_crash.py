@@ -124,7 +124,7 @@ SCENARIOS = {
             again=(REPAIR, ("sync", "--check")),
             min_count=30,
             aside="models/m/model.safetensors",
-        ),  # fmt: skip
+        ),
         Scenario(name="lock", prepare=_relock, argv=("lock",), again=(("lock",), ("lock", "--check")), min_count=5),
         Scenario(name="init", prepare=_begin, argv=("init", "-q"), again=(("init", "-q"),), min_count=10, fine=(0, 9)),
     ]
