@@ -9,6 +9,7 @@ as it was, to the inode, and so is every file of the user's, wherever it is now.
 """
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -20,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 from tests.crash.runner import Mode
-from tests.hub.publish import read_tree
 
 _ROOT = Path(__file__).parents[2]
 _COME_AND_GO = ("/claim", "/.fetcher/ready")  # one of each, whoever runs; `ready` waits for files to be old enough
@@ -131,8 +131,16 @@ class World:
         self.users[name] = data
 
     def content(self) -> dict[str, bytes]:
-        """What people see of the project: everything but fetcher's own folder."""
-        return {name: data for name, data in read_tree(self.project).items() if not name.startswith(".fetcher/")}
+        """What people see of the project: everything but fetcher's own folder; of a link where it leads."""
+        return {name: data for name, data in _tree(self.project).items() if not name.startswith(".fetcher/")}
+
+    def led_to(self) -> Iterator[str]:
+        """The folders of a library's cache to which names lead."""
+        for ref in self.project.glob("cache/**/refs/*"):
+            yield (ref.parents[1] / "snapshots" / ref.read_text()).relative_to(self.project).as_posix()
+        for link in self.project.glob("cache/**/snapshots/*"):
+            if link.is_symlink():
+                yield (link.parent / os.readlink(link)).relative_to(self.project).as_posix()
 
     def names(self) -> list[str]:
         """Every file and folder of the project and the store; what is named by time or by chance is one name."""
@@ -221,6 +229,17 @@ class Judge:
         return ended.count >= at
 
 
+def _tree(folder: Path) -> dict[str, bytes]:
+    """Every file, and of every link where it leads."""
+    found = {}
+    for path in folder.rglob("*"):
+        if path.is_symlink():
+            found[path.relative_to(folder).as_posix()] = os.fsencode(os.readlink(path))
+        elif path.is_file():
+            found[path.relative_to(folder).as_posix()] = path.read_bytes()
+    return found
+
+
 def _looks(folder: Path) -> dict[str, tuple[int, int, bytes]]:
     """Inode, mode and content of every file, and the folders."""
     found = {}
@@ -239,7 +258,7 @@ def _judge_end(ended: Ended, where: str, fine: Sequence[int] = (-9, 0, 11)) -> N
 
 
 def _judge_users(world: World, where: str) -> None:
-    found = {data for name, data in read_tree(world.project).items() if not name.startswith(".fetcher/objects/")}
+    found = {data for name, data in _tree(world.project).items() if not name.startswith(".fetcher/objects/")}
     assert set(world.users.values()) <= found, f"{where}\na file of the user's is gone"
 
 
@@ -253,6 +272,14 @@ def _judge_disk(world: World, before: Mapping[str, bytes], after: Mapping[str, b
     assert missing == [], where
     for name, data in world.users.items():
         assert now[name] == data, f"{where}\n{name} of the user"
+    for folder in world.led_to():
+        whole = {**_below(folder, before), **_below(folder, after)}
+        assert whole, f"{where}\n{folder} is no snapshot"
+        assert _below(folder, now) == whole, f"{where}\na name leads to {folder}, which is not whole"
+
+
+def _below(folder: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    return {name: data for name, data in files.items() if name.startswith(f"{folder}/") and ".fetcher-" not in name}
 
 
 def _judge_final(world: World, after: Mapping[str, bytes], names: Sequence[str], where: str) -> None:

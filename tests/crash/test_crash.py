@@ -60,6 +60,20 @@ def _upgrade(world: World) -> None:
     _locked(world, _manifest("model", "new"))
 
 
+def _cached(world: World) -> None:
+    """Two libraries' caches, whose names are to lead to the next commit of a branch."""
+    publisher = Publisher(world.folder.parent / "published")
+    publisher.move("owner/model", "line", to="first")
+    rest = 'revision = "line"\ntarget = "cache"\n'
+    libraries = ("modelscope", "huggingface")
+    models = [f'[models.{each}]\nsource = "{each}:owner/model"\nlayout = "{each}"\n{rest}' for each in libraries]
+    _locked(world, "\n".join(["version = 1", *models]))
+    world.ok(*SYNC)
+    world.user_file("cache/models/owner--model/snapshots/mine.txt", b"mine")
+    publisher.move("owner/model", "line", to="second")
+    world.ok("lock", "--upgrade")
+
+
 def _relock(world: World) -> None:
     _locked(world, _manifest("model", "old"))
     world.write("models.toml", _manifest("model", "new"))
@@ -115,6 +129,7 @@ SCENARIOS = {
         Scenario(name="many", prepare=_first("many"), argv=SYNC, again=AGAIN, min_count=100),
         Scenario(name="large", prepare=_first("large"), argv=SYNC, again=AGAIN, min_count=200),
         Scenario(name="upgrade", prepare=_upgrade, argv=SYNC, again=AGAIN, min_count=60),
+        Scenario(name="caches", prepare=_cached, argv=SYNC, again=AGAIN, min_count=60),
         Scenario(name="undo", prepare=_upgraded, argv=UNDO, again=(UNDO,), min_count=20),
         Scenario(name="gc", prepare=_collected, argv=GC, again=(GC, ("sync", "--check")), min_count=12),
         Scenario(
@@ -139,9 +154,12 @@ def world(publisher: Publisher, hub: Hub, tmp_path: Path) -> Iterator[World]:
     publisher.branch("owner/model", "old", _OLD)
     publisher.branch("owner/model", "new", _NEW)
     publisher.publish("owner/model", _NEW)
+    publisher.commit("owner/model", "first", _OLD)
+    publisher.commit("owner/model", "second", _NEW)
     publisher.publish("owner/many", _MANY)
     publisher.publish("owner/large", _LARGE)
-    environment = {**os.environ, "MODELSCOPE_ENDPOINT": hub.url, "NO_PROXY": "127.0.0.1"}
+    environment = {**os.environ, "MODELSCOPE_ENDPOINT": hub.url, "HF_ENDPOINT": hub.url}
+    environment["NO_PROXY"] = "127.0.0.1"
     with running(tmp_path, environment) as runner:
         yield World(folder=tmp_path / "world", environment=environment, runner=runner)
 
@@ -160,7 +178,7 @@ def test_every_stop(
     record_property("stopped at k", f"1 … {at - 1}, all")
 
 
-@pytest.mark.parametrize("name", ["first", "many", "upgrade", "undo", "gc", "repair", "lock", "init"])
+@pytest.mark.parametrize("name", ["first", "many", "upgrade", "caches", "undo", "gc", "repair", "lock", "init"])
 def test_some_stops(world: World, name: str, record_property: Callable[[str, object], None]) -> None:
     """The short form: stops spread evenly, the modes in turn; `make crash` does all."""
     judge = Judge(world, SCENARIOS[name])
