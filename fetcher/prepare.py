@@ -62,6 +62,7 @@ def prepare(pair: Pair, state: Path, survey: Survey, trash: Trash) -> None:
     spots = [row.spot for row in rows]
     ready.folders, ready.far_folders = _folders_of(spots)
     ready.files = tuple(spot.encode("utf-8", "surrogateescape") for spot in spots)
+    ready.links = sum(wanted.is_link for wanted in survey.wanted)
     try:
         ready.stamps = stamps_of([number for row in rows for number in (row.size, row.mtime_ns, row.inode)])
     except (OverflowError, TypeError):
@@ -89,7 +90,7 @@ def _certain_rows(survey: Survey) -> list[Row] | None:
     scan = survey.scan
     if not survey.wanted or scan.local.leftovers or scan.open_intents or len(survey.plan.keep) != len(survey.wanted):
         return None
-    rows = [scan.rows[wanted.spot] for wanted in survey.wanted]
+    rows = [scan.rows[wanted.spot] for wanted in sorted(survey.wanted, key=lambda wanted: wanted.is_link)]
     return rows if all(map(is_settled, rows)) else None
 
 

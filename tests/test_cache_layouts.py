@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fetcher.core.plan import Plan
+from fetcher.disk.ready import Ready
 from fetcher.errors import BlockedError, ConfigError, SourceError
 from fetcher.project import Project
 from fetcher.resolve import Upgrade
@@ -65,7 +66,7 @@ def _snapshot(at: Desk, layout: str) -> Path:
 
 @both
 def test_a_sync_places_a_snapshot_and_the_name_that_leads_to_it(
-    tmp_path: Path, hub: Hub, publisher: Publisher, layout: str
+    tmp_path: Path, hub: Hub, publisher: Publisher, monkeypatch: pytest.MonkeyPatch, layout: str
 ) -> None:
     """Large files share their bytes with the store; status, verify, path and a second sync see nothing to do."""
     tree = publisher.publish(MODEL, TREE)
@@ -82,6 +83,12 @@ def test_a_sync_places_a_snapshot_and_the_name_that_leads_to_it(
     assert at.ok("sync").err == "Up to date: 4 files.\n"
     assert at.ok("status").out.startswith("tiny: synced, 4 files, 2.0 MiB\n")
     assert _verified(at).is_empty()
+    _project(at).sync()
+    ready = Ready.of((at.folder / ".fetcher/ready").read_bytes())
+    monkeypatch.chdir(at.folder)
+    assert ready is not None
+    assert ready.synced == "Up to date: 4 files."
+    assert ready.is_as_it_was()
     (at.folder / REPOSITORIES[layout] / NAMES[layout]).unlink()
     for plan in (_plan(at), _verified(at)):
         assert [wanted.path for wanted in plan.place] == [NAMES[layout]]

@@ -18,9 +18,9 @@ Promises (tests/disk/test_ready.py, tests/test_front.py):
 import os
 from array import array
 
-MAGIC = "fetcher ready 2"
+MAGIC = "fetcher ready 3"
 TRASH = ".fetcher/trash"  # from the project's folder
-_DIRECTORY, _REGULAR, _KIND = 0o040000, 0o100000, 0o170000
+_DIRECTORY, _REGULAR, _LINK, _KIND = 0o040000, 0o100000, 0o120000, 0o170000
 _STAMP_SIZE = 24  # bytes: size, mtime_ns, inode
 _MOST_IN_TRASH = 2000  # entries; a look at so many takes as long as the normal way's start
 
@@ -89,6 +89,7 @@ class Ready:
         folders: Of the files, from the project's folder; none may be a symlink.
         far_folders: Absolute ones, which the user has written and which may be symlinks.
         files: Their names, from the project's folder or absolute.
+        links: How many of them, at the end, are symlinks: names that lead to a snapshot.
         stamps: Three numbers for each.
     """
 
@@ -100,6 +101,7 @@ class Ready:
         "fresh",
         "in_place",
         "index",
+        "links",
         "stamps",
         "status",
         "synced",
@@ -119,6 +121,7 @@ class Ready:
         folders: "tuple[bytes, ...]" = (),
         far_folders: "tuple[bytes, ...]" = (),
         files: "tuple[bytes, ...]" = (),
+        links: int = 0,
         stamps: bytes = b"",
     ) -> None:
         self.about = about
@@ -131,6 +134,7 @@ class Ready:
         self.folders = folders
         self.far_folders = far_folders
         self.files = files
+        self.links = links
         self.stamps = stamps
 
     def to_bytes(self) -> "bytes | None":
@@ -142,7 +146,7 @@ class Ready:
         counts = [len(each) for each in (self.about, self.status, self.folders, self.far_folders, self.files)]
         body = b"\0".join(names)
         text = "\n".join((*lines, "")).encode("utf-8", "surrogateescape")
-        head = " ".join(map(str, (*counts, len(text), len(body))))
+        head = " ".join(map(str, (*counts, self.links, len(text), len(body))))
         return b"%s\n%s\n%s%s%s" % (MAGIC.encode(), head.encode(), text, body, self.stamps)
 
     @classmethod
@@ -153,7 +157,7 @@ class Ready:
         if magic.decode("latin-1") != MAGIC:
             return None
         try:
-            about, status, folders, far, files, text_size, body_size = map(int, head.split())
+            about, status, folders, far, files, links, text_size, body_size = map(int, head.split())
         except ValueError:
             return None
         if len(rest) != text_size + body_size + files * _STAMP_SIZE:
@@ -161,7 +165,7 @@ class Ready:
         lines = rest[:text_size].decode("utf-8", "surrogateescape").split("\n")[:-1]
         body = rest[text_size : text_size + body_size]
         names = tuple(body.split(b"\0")) if body else ()
-        if len(lines) != about + 5 + status or len(names) != folders + far + files:
+        if len(lines) != about + 5 + status or len(names) != folders + far + files or not 0 <= links <= files:
             return None
         return cls(
             tuple(lines[:about]),
@@ -174,6 +178,7 @@ class Ready:
             folders=names[:folders],
             far_folders=names[folders : folders + far],
             files=names[folders + far :],
+            links=links,
             stamps=rest[text_size + body_size :],
         )
 
@@ -187,10 +192,12 @@ class Ready:
                 kinds |= lstat(folder).st_mode ^ _DIRECTORY
             for folder in self.far_folders:
                 kinds |= stat(folder).st_mode ^ _DIRECTORY
-            for file in self.files:
-                found = lstat(file)
-                kinds |= found.st_mode ^ _REGULAR
-                numbers += (found.st_size, found.st_mtime_ns, found.st_ino)
+            first_link = len(self.files) - self.links
+            for names, kind in ((self.files[:first_link], _REGULAR), (self.files[first_link:], _LINK)):
+                for name in names:
+                    found = lstat(name)
+                    kinds |= found.st_mode ^ kind
+                    numbers += (found.st_size, found.st_mtime_ns, found.st_ino)
         except (OSError, ValueError):
             return False
         return not kinds & _KIND and stamps_of(numbers) == self.stamps

@@ -47,6 +47,20 @@ def test_what_was_written_is_read(tree: Path) -> None:
     assert read.is_as_it_was()
 
 
+def test_a_name_that_leads_to_a_snapshot_must_be_the_same_link(tree: Path) -> None:
+    """A file in its place, a file that became a link, and a link that leads elsewhere are all noticed."""
+    (tree / "name").symlink_to("a")
+    ready = _ready("a/two", "name")
+    ready.links = 1
+    read = Ready.of(ready.to_bytes() or b"")
+    assert read is not None
+    assert (read.links, read.is_as_it_was()) == (1, True)
+    (tree / "other").symlink_to("b")
+    (tree / "other").replace(tree / "name")
+    assert not read.is_as_it_was()
+    assert not _ready("a/two", "name").is_as_it_was()
+
+
 def test_a_file_that_is_torn_at_any_byte_is_none(tree: Path) -> None:
     """A power cut leaves any beginning of it, or more than there was."""
     data = _ready("a/b/one", "a/two", folders=("a", "a/b")).to_bytes()
