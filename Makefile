@@ -36,6 +36,10 @@ check: $(VENV)/.dev  ## Format, lint, types, import order
 debian:              ## The Debian packages that tests start, where they can be installed
 	@tests/debian-packages.sh $(DEBIAN_PACKAGES)
 
+.PHONY: kill
+kill: $(VENV)/.dev   ## Kill a download of 2 GiB fifty times and count what the server sent; takes minutes
+	$(BIN)/pytest -m slow tests/test_kill.py
+
 .PHONY: crash
 crash: $(VENV)/.dev  ## Stop each command at every one of its file operations; takes an hour
 	$(BIN)/pytest -n 2 -m slow tests/crash

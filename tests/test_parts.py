@@ -12,6 +12,7 @@ import pytest
 
 from fetcher.core.interfaces import FetchRequest
 from fetcher.core.retry import RetrySchedule
+from fetcher.core.units import size_text
 from fetcher.disk.store import Store
 from fetcher.errors import IntegrityError, InterruptedRun, SourceError
 from fetcher.transfer import Job, Outcome, TransferSettings, run_transfer
@@ -274,7 +275,8 @@ def test_a_time_limit_ends_the_run_and_keeps_what_came(store: Store) -> None:
         run(request, store, settings=replace(FAST, deadline_s=0.5, connections=2))
     assert str(caught.value) == (
         "The time limit of 0.5 s is over; what was received is kept.\n"
-        "  done: 0 of 1 files\n"
+        f"  kept: {size_text(store.partial_size(request.name))} of {size_text(len(LARGE))}\n"
+        "  done: 0 of 1 file\n"
         "  fix: run the command again to go on, or give it more time"
     )
     assert store.partial_size(request.name) > 0

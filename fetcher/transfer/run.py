@@ -17,6 +17,7 @@ from fetcher.core.connections import Connections
 from fetcher.core.digest import Sha256
 from fetcher.core.interfaces import Candidate, Events
 from fetcher.core.pace import Pace
+from fetcher.core.units import count_text, size_text
 from fetcher.disk.behind import BehindSink
 from fetcher.disk.claim import last_write
 from fetcher.disk.hashing import Whole
@@ -76,12 +77,16 @@ def run_transfer(
     if not settings.keep_going and (failed := next(filter(None, run.errors.values()), None)):
         raise failed
     if len(run.errors) < len(todo):
-        _raise_unfinished(run, stop, files=len(todo))
+        _raise_unfinished(run, stop, todo)
     return [Outcome(request=job.request, sha256=run.found.get(job.key), error=run.errors[job.key]) for job in jobs]
 
 
-def _raise_unfinished(run: "Run", stop: threading.Event, *, files: int) -> None:
-    done = [f"done: {len(run.errors)} of {files} files"]
+def _raise_unfinished(run: "Run", stop: threading.Event, jobs: Sequence[Job]) -> None:
+    kept = sum(job.request.size if job.key in run.found else job.on_disk for job in jobs)
+    done = [
+        f"kept: {size_text(kept)} of {size_text(sum(job.request.size for job in jobs))}",
+        f"done: {len(run.found)} of {count_text(len(jobs), 'file')}",
+    ]
     if stop.is_set():
         raise InterruptedRun(
             "Interrupted; what was received is kept.", facts=done, fix="run the command again to go on"
