@@ -1,4 +1,4 @@
-"""`fetcher status` and `path`: commands that only look."""
+"""`fetcher status`, `list` and `path`: commands that only look."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fetcher.cli import completing, render
-from fetcher.cli.common import Common, Groups, Json, Names, open_project, with_common
+from fetcher.cli.common import Common, Groups, Json, Names, open_pins, open_project, with_common
 from fetcher.core import answers
 from fetcher.core.units import count_text, size_text
 
 if TYPE_CHECKING:
+    from fetcher.core.listing import Listed
     from fetcher.core.lock import Staleness
     from fetcher.core.plan import State
     from fetcher.project import Project
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     app.command(epilog="Example: fetcher status --json")(with_common(status))
+    app.command(name="list", epilog="Example: fetcher list --json")(with_common(listing))
     app.command(epilog='Example: python app.py --model "$(fetcher path gpt2)"')(with_common(path))
 
 
@@ -38,6 +40,33 @@ def status(
         render.document(_status_document(project, found.stale, found.survey))
     else:
         _tell_status(project, found.stale, found.survey)
+
+
+def listing(common: Common, names: Names = None, group: Groups = None, json: Json = False) -> None:
+    """List the models of models.toml and models.lock.  Asks no network, does not look at their files.
+
+    A table with a head on a terminal; else a line a model, with tabs between its values.
+    """
+    from fetcher.core.choice import Choice
+    from fetcher.core.listing import listed
+    from fetcher.core.lock import Lock
+
+    pins = open_pins(common)
+    known = pins.lock_text()
+    choice = Choice(names=tuple(names or ()), groups=tuple(group or ()))
+    rows = listed(pins.manifest, known.lock if known else Lock(), choice)
+    if json:
+        render.document({"models": [asdict(row) for row in rows]})
+        return
+    head = ("NAME", "STATE", "SOURCE", "COMMIT", "FILES", "SIZE", "TARGET")
+    render.out_table(head, [_cells(row) for row in rows])
+    if not rows:
+        render.say(f"{pins.manifest_path.name} declares no model yet.")
+
+
+def _cells(row: "Listed") -> tuple[str, ...]:
+    counts = ("", "", "") if row.commit is None else (row.commit[:12], str(row.files), size_text(row.size or 0))
+    return (row.name, row.state, row.source, *counts, row.target or "")
 
 
 def path(

@@ -9,7 +9,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,6 +66,19 @@ def out_path(path: Path) -> None:
     sys.stdout.flush()
     sys.stdout.buffer.write(os.fsencode(path) + os.linesep.encode())
     sys.stdout.buffer.flush()
+
+
+def out_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Columns with a head on a terminal; else a line a row, with tabs between its values."""
+    if not sys.stdout.isatty():
+        for row in rows:
+            out("\t".join(row))
+        return
+    if not rows:
+        return
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    for row in (head, *rows):
+        out("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def out_export(name: str, value: str) -> None:

@@ -44,16 +44,21 @@ def chosen_models(lock: Lock, choice: Choice, layout: Layout) -> list[ModelName]
     known_groups = {group for groups in layout.groups.values() for group in groups}
     strange = [group for group in choice.groups if group not in known_groups]
     if strange:
-        raise ConfigError(
-            f"No model is in the group {', '.join(strange)}.",
-            fix=f"name one of: {', '.join(sorted(known_groups)) or 'none (models.toml has no groups)'}",
-        )
+        raise unknown_groups(strange, known_groups)
     return [
         name
         for name in lock.models
         if (not choice.names or name in choice.names)
         and (not choice.groups or {*layout.groups.get(name, ())} & {*choice.groups})
     ]
+
+
+def unknown_groups(groups: Sequence[str], known: Iterable[str]) -> ConfigError:
+    """The error for groups in which no model is."""
+    return ConfigError(
+        f"No model is in the group {', '.join(groups)}.",
+        fix=f"name one of: {', '.join(sorted(known)) or 'none (models.toml has no groups)'}",
+    )
 
 
 def unknown_models(names: Sequence[str], known: Iterable[str]) -> ConfigError:
