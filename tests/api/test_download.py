@@ -1,6 +1,8 @@
 """`snapshot_download` and its like: what they raise, and what they do beyond the official client."""
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -78,6 +80,21 @@ def test_local_files_only_asks_nobody(at: Desk, hub: Hub, published: dict[str, b
     fetcher.snapshot_download(MODEL, local_dir="here", local_files_only=True)
     assert read_tree(at.folder / "here") == published
     assert hub.requests == []
+
+
+def test_several_threads_want_the_same_repository(at: Desk, published: dict[str, bytes]) -> None:
+    """As the workers of a data loader do: each gets the folder, and whole files in it."""
+    together = threading.Barrier(4)
+
+    def work(number: int) -> tuple[str, dict[str, bytes]]:
+        together.wait()
+        folder = fetcher.snapshot_download(MODEL, cache_dir="cache", layout="modelscope")
+        return folder, read_tree(at.folder / folder)
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(work, range(4)))
+    assert [tree for _, tree in found] == [published] * 4
+    assert len({folder for folder, _ in found}) == 1
 
 
 def test_every_kind_of_source_and_repository(at: Desk, publisher: Publisher, published: dict[str, bytes]) -> None:

@@ -1,6 +1,8 @@
 """`Project` as a program uses it: lock, sync, status, path; in threads and beside an event loop."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -53,6 +55,19 @@ def test_a_script_finds_the_project_in_which_it_stands(
     with pytest.raises(fetcher.DifferenceError) as caught:
         fetcher.path("m", "config.json", start=script)
     assert str(caught.value) == f"{at.folder}/models/m/config.json is not there yet.\n  fix: run `fetcher sync m`"
+
+
+def test_a_script_that_uses_a_model_loads_no_http_stack(at: Desk) -> None:
+    """Every start of a program pays for it; the sync of a start-up script with nothing to do as well."""
+    project = fetcher.Project.find()
+    project.lock()
+    project.sync()
+    code = (
+        "import sys, fetcher; fetcher.path('m', 'config.json'); fetcher.Project.find().variables('m'); "
+        "print(*sorted({'httpx', 'httpcore', 'ssl', 'pydantic', 'typer', 'rich'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=at.folder, check=True, capture_output=True, text=True)
+    assert done.stdout == "\n"
 
 
 def test_a_project_that_lives_long_sees_what_the_editor_wrote(at: Desk, publisher: Publisher) -> None:

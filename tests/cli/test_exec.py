@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -217,15 +218,28 @@ def test_json_for_programs(at: Desk) -> None:
     assert json.loads(failed.out)["error"]["code"] == 2
 
 
-def test_a_folder_whose_name_is_no_text_is_printed_as_it_is(at: Desk, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("shell", "script"),
+    [
+        (["sh", "-c"], 'lines=$("$@") && eval "$lines" && cd "$FETCHER_MODEL_M" && ls'),
+        (["bash", "-c"], 'eval "$("$@")" && cd "$FETCHER_MODEL_M" && ls'),
+        (["zsh", "-f", "-c"], 'eval "$("$@")" && cd "$FETCHER_MODEL_M" && ls'),
+        (["fish", "--no-config", "-c"], '$argv[2..] | source; and cd "$FETCHER_MODEL_M"; and command ls'),
+    ],
+    ids=["sh", "bash", "zsh", "fish"],
+)
+def test_a_folder_whose_name_is_no_text_reaches_each_shell(
+    at: Desk, tmp_path: Path, shell: list[str], script: str
+) -> None:
     """Old disks have names in other encodings, and quotes are what shells are about."""
+    if shutil.which(shell[0]) is None:
+        pytest.skip(f"{shell[0]} is not installed")
     odd = tmp_path / os.fsdecode(b"it's \xff $HOME")
     odd.mkdir()
     for name in ("models.toml", "models.lock"):
         (odd / name).write_bytes((at.folder / name).read_bytes())
-    script = 'lines=$("$@") && eval "$lines" && cd "$FETCHER_MODEL_M" && ls'
     done = subprocess.run(
-        ["sh", "-c", script, "sh", PYTHON, "-m", "fetcher", "env", "m"],
+        [*shell, script, "sh", PYTHON, "-m", "fetcher", "env", "m"],
         cwd=odd,
         env={**at.environment, "LC_ALL": "C.UTF-8"},
         capture_output=True,
