@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 
 from fetcher.core.digest import Commit, GitBlob, Sha256
-from fetcher.core.interfaces import NoEvents, RemoteFile, Snapshot
+from fetcher.core.interfaces import Candidate, FetchRequest, NoEvents, RemoteAddress, RemoteFile, Snapshot
 from fetcher.core.lock import Lock, LockedModel
 from fetcher.core.manifest import Manifest, ModelSpec, Requested, SourceRef
 from fetcher.core.paths import ModelName, RepoPath
 from fetcher.core.retry import RetrySchedule
 from fetcher.disk.store import Store
-from fetcher.errors import IntegrityError
+from fetcher.errors import IntegrityError, InterruptedRun
 from fetcher.resolve import KEEP_PINS, Upgrade, resolve
+from fetcher.sources.folder import FolderSource
 from fetcher.transfer import StoreHasher, TransferSettings
 from tests.scripted import ScriptedSource, Turn
 
@@ -223,3 +224,45 @@ def test_a_large_file_that_was_cut_goes_on_where_it_was(desk: _Desk) -> None:
     hub.always, hub.sent = Turn(), 0
     assert desk.pin(_spec(), hub).files[0].sha256 == _sha(data)
     assert hub.sent == len(data) - (9 << 20)
+
+
+@dataclass
+class _Watcher(NoEvents):
+    """Counts the bytes that were hashed, and asks for a stop after the first of them."""
+
+    stop: threading.Event
+    announced: int = 0
+    hashed: int = 0
+    is_over: bool = False
+
+    def hashing_started(self, *, files: int, size: int) -> None:
+        self.announced = size
+
+    def bytes_hashed(self, count: int) -> None:
+        self.hashed += count
+        self.stop.set()
+
+    def hashing_done(self) -> None:
+        self.is_over = True
+
+
+def test_hashing_a_large_file_of_a_folder_is_watched_and_ends_at_once(tmp_path: Path) -> None:
+    """A file of a terabyte takes an hour."""
+    size = 64 << 20
+    (tmp_path / "weights").mkdir()
+    with (tmp_path / "weights/a.bin").open("wb") as file:
+        file.truncate(size)
+    stop = threading.Event()
+    events = _Watcher(stop)
+    hasher = StoreHasher(Store(tmp_path / "store"), settings=TransferSettings(cores=1), events=events, stop=stop)
+    source = FolderSource(tmp_path / "weights", label="file:weights", project=tmp_path / "project")
+    ref = SourceRef.parse("file:weights")
+    address = RemoteAddress(ref=ref, commit=_FIRST, path=RepoPath("a.bin"), size=size, sha256=None)
+    request = FetchRequest(
+        label="m/a.bin", sha256=None, size=size, candidates=(Candidate(source=source, address=address),)
+    )
+    with pytest.raises(InterruptedRun):
+        hasher.fetch([request])
+    assert events.announced == size
+    assert 0 < events.hashed < size // 4
+    assert events.is_over

@@ -222,6 +222,15 @@ def existing_folders(option: str, folders: Sequence[Path]) -> tuple[Path, ...]:
     return tuple(folder.absolute() for folder in folders)
 
 
+def watcher_of_lock(style: Style, *, quiet: bool) -> Events:
+    """Who watches while files are hashed to be locked; lines are said only if it takes a while."""
+    if quiet and style is not Style.json:
+        return NoEvents()
+    from fetcher.cli.progress import LateLines, events_of
+
+    return events_of(style, LateLines)
+
+
 def watcher(style: Style, *, quiet: bool) -> Events:
     """Who watches a run and shows its progress."""
     if quiet and style is not Style.json:

@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fetcher.cli import completing, render
-from fetcher.cli.common import Common, Json, open_pins, open_project, with_common
+from fetcher.cli.common import (
+    Common,
+    Json,
+    Progress,
+    Style,
+    open_pins,
+    open_project,
+    watcher_of_lock,
+    with_common,
+)
 from fetcher.core import answers
 from fetcher.errors import ConfigError
 
@@ -34,6 +43,7 @@ def lock(
     upgrade: Annotated[bool, typer.Option("--upgrade", "-U", help="Move pins to what the sources have now.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change; write nothing.")] = False,
     json: Json = False,
+    progress: Progress = Style.auto,
 ) -> None:
     """Pin every file of every model (commit, size, sha256) into models.lock; merge it where git left a conflict."""
     if names and not upgrade:
@@ -49,7 +59,7 @@ def lock(
     from fetcher.resolve import KEEP_PINS, Upgrade  # brings the sources' rules; `--check` needs none
 
     _resolve(
-        open_project(common),
+        open_project(common, events=watcher_of_lock(progress, quiet=common.quiet)),
         Upgrade(names=frozenset(names) if names else None) if upgrade else KEEP_PINS,
         dry_run,
         json,

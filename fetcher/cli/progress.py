@@ -18,8 +18,12 @@ _EVERY_S = 5.0  # between two lines where there is no terminal
 _JSON_EVERY_S = 0.5  # between two events of progress
 
 
-def events_of(style: Style) -> Events:
-    """What `--progress` names; `auto` is bars if stderr is a terminal, else lines."""
+def events_of(style: Style, lines: "type[Lines] | None" = None) -> Events:
+    """What `--progress` names; `auto` is bars if stderr is a terminal, else lines.
+
+    Args:
+        lines: The kind of lines, if other than those that begin at once.
+    """
     if style is Style.none:
         return NoEvents()
     if style is Style.json:
@@ -27,8 +31,8 @@ def events_of(style: Style) -> Events:
     if style is Style.auto and sys.stderr.isatty():
         from fetcher.cli.bars import bars  # rich is needed only where it is shown
 
-        return bars() or Lines()
-    return Lines()
+        return bars() or (lines or Lines)()
+    return (lines or Lines)()
 
 
 class JsonLines(Flat):
@@ -89,6 +93,15 @@ class Lines(Notes):
         left = f", {(self._size - self._have) / speed:.0f} s left" if speed > 0 else ""
         share = 100 * self._have / self._size if self._size else 100
         return f"{share:.0f} % of {size_text(self._size)}, {size_text(speed)}/s{left}"
+
+
+class LateLines(Lines):
+    """Of what is over in a few seconds nothing is said: for commands whose subject is not the transfer."""
+
+    def transfer_started(self, *, files: int, size: int, have: int) -> None:
+        """Begin to count."""
+        self.hashing_started(files=files, size=size)
+        self._have = self._began_with = have
 
 
 def retry_text(request: FetchRequest, reason: str, delay_s: float) -> str:

@@ -257,13 +257,13 @@ class Events(Protocol):
         """`size` bytes of a file on disk are about to be hashed."""
 
     def hashing_started(self, *, files: int, size: int) -> None:
-        """Files on disk are about to be proven: at most so many, and their bytes."""
+        """Files on disk are about to be proven, or hashed to be locked: at most so many, and their bytes."""
 
     def bytes_hashed(self, count: int) -> None:
         """`count` more bytes of files on disk were hashed."""
 
     def hashing_done(self) -> None:
-        """The proving ended, well or not."""
+        """That ended, well or not."""
 
     def note(self, text: str) -> None:
         """Something that a person may want to know (a pattern that matched nothing)."""

@@ -132,14 +132,21 @@ def opened(path: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def sha256_of(path: Path) -> Sha256:
+def _nobody(count: int) -> None:
+    """Is told how many bytes were hashed, and does nothing."""
+
+
+def sha256_of(path: Path, *, hashed: Callable[[int], object] = _nobody) -> Sha256:
     """Hash a regular file.
+
+    Args:
+        hashed: Told the bytes of each piece; what it raises ends the hashing.
 
     Raises:
         OSError: As for `opened`, or it cannot be read.
     """
     with opened(path) as descriptor:
-        return sha256_of_descriptor(descriptor)
+        return Sha256(_hexdigest(descriptor, hashlib.sha256(), hashed))
 
 
 def git_blob_of(path: Path, size: int) -> GitBlob:
@@ -157,9 +164,10 @@ def sha256_of_descriptor(descriptor: int) -> Sha256:
     return Sha256(_hexdigest(descriptor, hashlib.sha256()))
 
 
-def _hexdigest(descriptor: int, hasher: Hasher) -> str:
+def _hexdigest(descriptor: int, hasher: Hasher, hashed: Callable[[int], object] = _nobody) -> str:
     buffer = memoryview(bytearray(_PIECE))
     with os.fdopen(os.dup(descriptor), "rb", buffering=0) as file:
         while count := file.readinto(buffer):
             hasher.update(buffer[:count])
+            hashed(count)
     return hasher.hexdigest()

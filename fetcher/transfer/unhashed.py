@@ -36,19 +36,34 @@ class StoreHasher:
         """The sha256 of each request, in their order; files of this machine are hashed where they are."""
         near = {place: request for place, request in enumerate(requests) if _path_of(request) is not None}
         far = [request for place, request in enumerate(requests) if place not in near]
-        with ThreadPoolExecutor(max_workers=self._settings.cores) as pool:
-            here = dict(zip(near, pool.map(self._hash, near.values()), strict=True))
+        here = dict(zip(near, self._hash_all(list(near.values())), strict=True)) if near else {}
         there = iter(self._fetch(far) if far else ())
         return [here[place] if place in here else next(there) for place in range(len(requests))]
 
-    def _hash(self, request: FetchRequest) -> Sha256:
+    def _hash_all(self, requests: Sequence[FetchRequest]) -> list[Sha256]:
+        self._events.hashing_started(files=len(requests), size=sum(request.size for request in requests))
+        try:
+            with ThreadPoolExecutor(max_workers=self._settings.cores) as pool:
+                return list(pool.map(self._hash, requests))
+        finally:
+            self._events.hashing_done()
+
+    def _hashed(self, count: int) -> None:
+        """Take note of some bytes, unless the run is to stop."""
+        self._require_going()
+        self._events.bytes_hashed(count)
+
+    def _require_going(self) -> None:
         if self._stop.is_set():
             raise InterruptedRun("Interrupted while files were hashed.", fix="run the command again")
+
+    def _hash(self, request: FetchRequest) -> Sha256:
+        self._require_going()
         path = _path_of(request) or Path()
         self._events.hashing(request.label, request.size)
         with disk_errors(path):
             before = path.stat()
-            sha256 = sha256_of(path)
+            sha256 = sha256_of(path, hashed=self._hashed)
             after = path.stat()
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or after.st_size != request.size:
             raise IntegrityError(

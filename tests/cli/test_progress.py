@@ -10,7 +10,7 @@ import pytest
 
 from fetcher.serve.hub import Hub
 from tests.cli.command import Desk, desk
-from tests.hub.publish import MIB, Publisher
+from tests.hub.publish import MIB, Publisher, write_tree
 
 _SIZE = 2 + 4 * MIB
 
@@ -33,6 +33,22 @@ def test_json_events_are_one_object_a_line_and_add_up(at: Desk) -> None:
     assert sorted(e["file"] for e in events if e["event"] == "file-done") == ["m/config.json", "m/model.bin"]
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     assert all(f"`{event['event']}`" in readme for event in events)
+
+
+def test_a_lock_shows_the_bytes_that_it_hashes_and_those_that_it_fetches(at: Desk, hub: Hub, tmp_path: Path) -> None:
+    """Of folders the hashed ones, of what no listing tells the fetched ones; short ones are not told in lines."""
+    write_tree(tmp_path / "weights", {"a.bin": 3 * MIB, "b.json": b"{}"})
+    at.environment["HF_ENDPOINT"] = hub.url
+    at.manifest('[models.f]\nsource = "file:../weights"\n[models.h]\nsource = "hf:owner/model"\n')
+    done = at.ok("lock", "--progress", "json")
+    events = [json.loads(line) for line in done.err.splitlines() if line.startswith("{")]
+    kinds = [event["event"] for event in events]
+    assert events[kinds.index("hashing-started")] == {"event": "hashing-started", "files": 2, "size": 3 * MIB + 2}
+    assert events[kinds.index("hashing-done")] == {"event": "hashing-done", "have": 3 * MIB + 2, "size": 3 * MIB + 2}
+    assert events[kinds.index("transfer-started")] == {"event": "transfer-started", "files": 1, "size": 2, "have": 0}
+    (at.folder / "models.lock").unlink()
+    assert at.ok("lock").err.endswith("\nWrote models.lock.\n")
+    assert "Fetching" not in at.ok("lock", "--upgrade").err
 
 
 def test_without_a_terminal_there_are_lines(at: Desk) -> None:

@@ -1,6 +1,5 @@
 """Whose certificates are believed."""
 
-import ssl
 from pathlib import Path
 
 import pytest
@@ -11,8 +10,8 @@ from fetcher.net.http import HttpClient
 from fetcher.net.trust import tls_context
 from tests.cli.command import desk
 from tests.net.proxy import Proxy
+from tests.net.tls import hub_of_one_file, signed
 from tests.net.wire import Wire, reply
-from tests.sources.lookalike import API, COMMIT, blob, listing, ok
 
 
 @pytest.fixture(scope="module")
@@ -25,22 +24,6 @@ def ca_file(authority: trustme.CA, tmp_path: Path) -> Path:
     path = tmp_path / "corp-ca.pem"
     authority.cert_pem.write_to_path(str(path))
     return path
-
-
-def signed(authority: trustme.CA, *names: str) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(*names).configure_cert(context)
-    return context
-
-
-def hub_script(head: bytes) -> list[bytes]:
-    """A hub with one model of one file."""
-    target = head.split()[1].decode()
-    if "/commits" in target:
-        return [reply(ok({"Commit": [{"Id": COMMIT}]}).body)]
-    if target.startswith(f"{API}/repo/files"):
-        return [reply(listing(blob("a.bin", b"bytes")).body)]
-    return [reply(b"bytes")]
 
 
 def test_a_ca_of_one_source_is_trusted_by_it_besides_the_system_s(ca_file: Path) -> None:
@@ -108,7 +91,7 @@ def test_a_wrong_certificate_is_an_error_with_the_fix(
 
 def test_a_hub_of_the_house_behind_a_proxy(authority: trustme.CA, ca_file: Path, tmp_path: Path) -> None:
     """The way of most companies: CONNECT through a proxy with a password, and a CA of one's own."""
-    with Wire(hub_script, tls=True) as hub, Proxy(hub.host) as proxy:
+    with Wire(hub_of_one_file(), tls=True) as hub, Proxy(hub.host) as proxy:
         hub.tls = signed(authority, "hub.corp.example")
         more = {"HTTPS_PROXY": f"http://user:PASSWORD-of-mine@{proxy.host}", "NO_PROXY": "", "FETCHER_RETRIES": "1"}
         at = desk(tmp_path / "project", "http://127.0.0.1:9", more=more)
