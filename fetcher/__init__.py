@@ -43,7 +43,8 @@ if TYPE_CHECKING:
         TerminatedRun,
     )
     from fetcher.logins import Login
-    from fetcher.project import LockChange, Project, Status
+    from fetcher.project import Project
+    from fetcher.results import LockChange, Status
     from fetcher.settings import Flags, Settings
     from fetcher.sync import Report
     from fetcher.undo import Undone
@@ -98,7 +99,7 @@ _ROOMS = {  # name: the module that has it; every other one is an error
     "Event": "watch",
     "Flags": "settings",
     "Lock": "core.lock",
-    "LockChange": "project",
+    "LockChange": "results",
     "LockedFile": "core.lock",
     "LockedModel": "core.lock",
     "Login": "logins",
@@ -108,7 +109,7 @@ _ROOMS = {  # name: the module that has it; every other one is an error
     "Report": "sync",
     "Settings": "settings",
     "Staleness": "core.lock",
-    "Status": "project",
+    "Status": "results",
     "Undone": "undo",
     "Wanted": "core.moves",
 }

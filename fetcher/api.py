@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from fetcher.core.manifest import MODELSCOPE, CacheLayout
+from fetcher.core.manifest import MODELSCOPE, CacheLayout, SourceRef
 from fetcher.errors import ConfigError
 from fetcher.formats.manifest_entry import Entry
 from fetcher.logins import Login, Logins
@@ -104,8 +104,7 @@ def snapshot_download(
         on_event=on_event,
     )
     folder = way.bring(
-        _named(model_id or repo_id),
-        dataset=_is_dataset(repo_type),
+        source_of(_named(model_id or repo_id), dataset=_is_dataset(repo_type)),
         revision=revision,
         include=_several(allow_patterns) or _several(allow_file_pattern),
         exclude=_several(ignore_patterns) or _several(ignore_file_pattern),
@@ -182,7 +181,7 @@ def model_file_download(
         is_offline=local_files_only,
         on_event=on_event,
     )
-    return str(way.bring(model_id, dataset=False, revision=revision, files=(file_path,)) / file_path)
+    return str(way.bring(source_of(model_id), revision=revision, files=(file_path,)) / file_path)
 
 
 def dataset_file_download(
@@ -202,16 +201,18 @@ def dataset_file_download(
 
     Args and errors are those of `model_file_download`.
     """
-    way = _Way(
-        local=local_dir,
-        cache=cache_dir,
-        layout=layout,
+    return model_file_download(
+        str(source_of(dataset_id, dataset=True)),
+        file_path,
+        revision,
+        cache_dir=cache_dir,
+        local_dir=local_dir,
         token=token,
         endpoint=endpoint,
-        is_offline=local_files_only,
+        local_files_only=local_files_only,
+        layout=layout,
         on_event=on_event,
     )
-    return str(way.bring(dataset_id, dataset=True, revision=revision, files=(file_path,)) / file_path)
 
 
 def login(token: str, source: str = MODELSCOPE) -> Login:
@@ -251,16 +252,14 @@ class _Way:
 
     def bring(
         self,
-        repo: str,
+        source: SourceRef,
         *,
-        dataset: bool,
         revision: str | None,
         include: tuple[str, ...] = (),
         exclude: tuple[str, ...] = (),
         files: tuple[str, ...] = (),
     ) -> Path:
         """Download; returns the folder."""
-        source = source_of(repo, dataset=dataset)
         listener = Listener(self.on_event) if self.on_event else None
         task = OneOff(
             wish=Entry(

@@ -19,9 +19,8 @@ from fetcher.core.cache import shared_caches
 from fetcher.core.change import Usage
 from fetcher.core.choice import EVERYTHING, Choice, chosen_models, unknown_models
 from fetcher.core.interfaces import Events, NoEvents
-from fetcher.core.lock import Lock, Staleness, staleness
-from fetcher.core.lockdiff import ModelChange, compare_locks
-from fetcher.core.lockmerge import Verdict
+from fetcher.core.lock import Lock, staleness
+from fetcher.core.lockdiff import compare_locks
 from fetcher.core.manifest import Endpoint, Layout
 from fetcher.core.paths import ModelName
 from fetcher.core.plan import Plan
@@ -42,6 +41,7 @@ from fetcher.formats.lock_toml import write_lock
 from fetcher.pins import Pins, root_of
 from fetcher.prepare import Pair, prepare_fresh
 from fetcher.resolve import KEEP_PINS, Upgrade, resolve
+from fetcher.results import LockChange, Status
 from fetcher.road import Guard, Road, Wishes, catalog_of, rooted, transfer_settings
 from fetcher.settings import MANIFEST, Settings
 from fetcher.sources.caches import cache_variables, official_caches, own_caches
@@ -50,49 +50,6 @@ from fetcher.sync import Report, Workplace
 from fetcher.transfer import StoreHasher
 from fetcher.undo import Undoer, Undone
 from fetcher.watch import Event, Listener
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LockChange:
-    """What `lock` would write, how it differs from what is there, and how a conflict in that was settled.
-
-    Attributes:
-        lock: What is pinned.
-        text: The whole file.
-        changes: The models that differ.
-        differs: Whether the file's bytes do.
-        merged: Of a lock with conflict markers: whose section stays for each model.
-    """
-
-    lock: Lock
-    text: str
-    changes: tuple[ModelChange, ...]
-    differs: bool
-    merged: tuple[Verdict, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
-    """How the lock and the disk stand.
-
-    Attributes:
-        is_locked: Whether there is a lock.
-        stale: Every field in which the lock differs from what the manifest asks for.
-        survey: The look at the disk; None without a lock.
-    """
-
-    is_locked: bool
-    stale: tuple[Staleness, ...]
-    survey: Survey | None
-
-    @property
-    def plan(self) -> Plan:
-        """What a sync with this lock would do; empty without one."""
-        return self.survey.plan if self.survey else Plan()
-
-    def is_synced(self) -> bool:
-        """Whether the lock is what the manifest asks for, and the disk what the lock says."""
-        return self.is_locked and not self.stale and self.plan.is_empty()
 
 
 @dataclass(kw_only=True)

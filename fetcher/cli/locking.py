@@ -20,8 +20,9 @@ from fetcher.errors import ConfigError
 
 if TYPE_CHECKING:
     from fetcher.pins import Pins
-    from fetcher.project import LockChange, Project
+    from fetcher.project import Project
     from fetcher.resolve import Upgrade
+    from fetcher.results import LockChange
 
 
 def add_to(app: typer.Typer) -> None:
