@@ -1,4 +1,4 @@
-"""`fetcher status`, `list` and `path`: commands that only look."""
+"""`fetcher status`, `list`, `tree` and `path`: commands that only look."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,8 +14,9 @@ from fetcher.core.units import count_text, size_text
 
 if TYPE_CHECKING:
     from fetcher.core.listing import Listed
-    from fetcher.core.lock import Staleness
+    from fetcher.core.lock import LockedModel, Staleness
     from fetcher.core.plan import State
+    from fetcher.core.tree import Twins
     from fetcher.project import Project
     from fetcher.survey import Survey
 
@@ -24,6 +25,7 @@ def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     app.command(epilog="Example: fetcher status --json")(with_common(status))
     app.command(name="list", epilog="Example: fetcher list --json")(with_common(listing))
+    app.command(epilog="Example: fetcher tree gpt2")(with_common(tree))
     app.command(epilog='Example: python app.py --model "$(fetcher path gpt2)"')(with_common(path))
 
 
@@ -67,6 +69,43 @@ def listing(common: Common, names: Names = None, group: Groups = None, json: Jso
 def _cells(row: "Listed") -> tuple[str, ...]:
     counts = ("", "", "") if row.commit is None else (row.commit[:12], str(row.files), size_text(row.size or 0))
     return (row.name, row.state, row.source, *counts, row.target or "")
+
+
+def tree(common: Common, names: Names = None, group: Groups = None, json: Json = False) -> None:
+    """Show the files of models.lock in their folders, with sizes.  Asks no network, does not look at the disk.
+
+    `=` marks bytes that another file of the lock has too; the store holds them once.
+    """
+    from fetcher.core.choice import Choice, chosen_models
+    from fetcher.core.tree import Twins, branches
+
+    pins = open_pins(common)
+    lock = pins.frozen_lock()
+    twins = Twins(lock)
+    chosen = [
+        lock.models[name]
+        for name in chosen_models(lock, Choice(names=tuple(names or ()), groups=tuple(group or ())), pins.layout)
+    ]
+    if json:
+        render.document({"models": [_tree_document(model, twins) for model in chosen]})
+        return
+    for model in chosen:
+        size = f"{count_text(len(model.files), 'file')}, {size_text(model.size)}"
+        render.out(f"{model.name}  {model.source}@{model.commit[:12]}  {size}")
+        render.out_tree(branches(model.name, model.files, twins))
+
+
+def _tree_document(model: "LockedModel", twins: "Twins") -> dict[str, object]:
+    return {
+        "name": model.name,
+        "source": str(model.source),
+        "commit": model.commit,
+        "size": model.size,
+        "files": [
+            {"path": file.path, "size": file.size, "sha256": file.sha256, "same_as": twins.of(model.name, file)}
+            for file in model.files
+        ],
+    }
 
 
 def path(

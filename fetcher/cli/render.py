@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fetcher.core.lock import Staleness
     from fetcher.core.lockdiff import ModelChange
     from fetcher.core.plan import Plan
+    from fetcher.core.tree import Branch
 
 _LISTED = 20  # lines of one list, before "and N more"
 
@@ -79,6 +80,18 @@ def out_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     for row in (head, *rows):
         out("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def out_tree(branches: Iterable["Branch"]) -> None:
+    """Folders and files with lines that lead to them, as tree(1) draws them."""
+    is_plain = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+    past, here, end = ("|   ", "|-- ", "`-- ") if is_plain else ("│   ", "├── ", "└── ")
+    for branch in branches:
+        *above, is_last = branch.last
+        lines = "".join("    " if last else past for last in above) + (end if is_last else here)
+        size = f"  {size_text(branch.file.size)}" if branch.file else "/"
+        twins = f"  = {', '.join(branch.same_as)}" if branch.same_as else ""
+        out(f"{lines}{branch.name}{size}{twins}")
 
 
 def out_export(name: str, value: str) -> None:
