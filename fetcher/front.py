@@ -20,11 +20,10 @@ import os
 import sys
 
 from fetcher import __version__
-from fetcher.disk.ready import TRASH, Ready, about, index_name, index_stamp, ready_name, trash_stamp
+from fetcher.disk.ready import TRASH, Ready, about, digest_of, index_name, index_stamp, ready_name, trash_stamp
 
 _IDLE_FLAGS = {"--check", "--dry-run", "--force", "--frozen", "--keep-going", "--no-prune", "--offline"}
 _COUNTS = {"FETCHER_JOBS", "FETCHER_CONNECTIONS", "FETCHER_RETRIES"}
-_SMALL = 1 << 19  # bytes; 2 ms without OpenSSL, whose import takes 3 ms
 _MOST = 1 << 28  # bytes of a manifest, a lock or a `ready`; more than that is out of the ordinary
 
 
@@ -136,8 +135,9 @@ def _found(asked: _Asked) -> "Ready | None":
         return None
     os.chdir(root)
     ready = Ready.of(_bytes_of(f".fetcher/{ready_name(asked.manifest)}"))
-    lock = f"{asked.manifest.removesuffix('.toml')}.lock"
-    if ready is None or ready.about != about(__version__, root, _digest(asked.manifest), _digest(lock)):
+    names = (asked.manifest, f"{asked.manifest.removesuffix('.toml')}.lock")
+    digests = [digest_of(_bytes_of(name)) for name in names]
+    if ready is None or ready.about != about(__version__, root, *digests):
         return None
     if asked.command == "lock":
         return ready
@@ -169,18 +169,6 @@ def _bytes_of(path: str) -> bytes:
         if size > _MOST:
             raise ValueError(path)
         return file.readall() or b""
-
-
-def _digest(path: str) -> str:
-    """The sha256 of a file; of a small one without OpenSSL, which takes longer to load than to use."""
-    data = _bytes_of(path)
-    name = "hashlib" if len(data) > _SMALL else "_sha2" if sys.version_info >= (3, 12) else "_sha256"
-    try:
-        module = __import__(name)
-    except ImportError:
-        module = __import__("hashlib")
-    digest: str = module.sha256(data).hexdigest()
-    return digest
 
 
 def _say(lines: "tuple[str, ...]", text: str, *, quiet: bool) -> bool:

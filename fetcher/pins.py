@@ -7,7 +7,6 @@ Promises (tests/test_project.py, tests/test_architecture.py):
   * the road to the disk is not loaded for it.
 """
 
-import hashlib
 import os
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +16,7 @@ from typing import Self
 from fetcher.core.interfaces import Events, NoEvents
 from fetcher.core.lock import Lock, Staleness, staleness
 from fetcher.core.manifest import Layout, Manifest
+from fetcher.disk.ready import digest_of
 from fetcher.errors import ConfigError, DifferenceError
 from fetcher.formats.lock_toml import LockText, read_lock
 from fetcher.formats.manifest_toml import read_layout, read_manifest
@@ -145,7 +145,7 @@ class Pins:
     def _text_of(self, path: Path) -> str:
         """A file's text, as `read_text` gives it; its digest is kept."""
         data = _bytes_of(path)
-        self._digests[path] = hashlib.sha256(data).hexdigest()
+        self._digests[path] = digest_of(data)
         try:
             return data.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
         except UnicodeDecodeError as error:

@@ -32,7 +32,7 @@ class Pair:
     Attributes:
         root: The project's folder.
         manifest, lock: The names of the files.
-        digests: The sha256 of both.
+        digests: Of both (disk/ready.py).
     """
 
     root: Path

@@ -6,7 +6,6 @@ Promises (tests/test_project.py, tests/api/test_project.py):
   * each of `lock`, `sync`, `plan`, `status` and `path` reads models.toml as it is then.
 """
 
-import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -29,7 +28,7 @@ from fetcher.core.variables import Provided, model_variables
 from fetcher.disk.atomic import write_atomic
 from fetcher.disk.copies import Copies
 from fetcher.disk.index import Index
-from fetcher.disk.ready import index_name
+from fetcher.disk.ready import digest_of, index_name
 from fetcher.disk.registry import KnownProject, Registry
 from fetcher.disk.staging import Staging
 from fetcher.disk.store import Store
@@ -158,7 +157,7 @@ class Project(Pins):
         if change.differs:
             data = change.text.encode("utf-8")
             write_atomic(self.lock_path, data)
-            self._digests[self.lock_path] = hashlib.sha256(data).hexdigest()
+            self._digests[self.lock_path] = digest_of(data)
         pair = self._pair(change.lock) if self.state.exists() else None
         if pair:
             prepare_fresh(pair, self.state)

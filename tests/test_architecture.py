@@ -118,7 +118,15 @@ def test_help_loads_neither_the_road_nor_pydantic(tmp_path: Path) -> None:
 def test_a_look_at_the_lock_loads_neither_the_road_nor_pydantic(project: Path) -> None:
     """`lock --check` runs at each commit; it reads two files."""
     loaded = _loaded(_NORMAL_WAY, "lock", "--check", folder=project)
-    heavy = {"pydantic", "sqlite3", "socket", "fetcher.project", "fetcher.sync", "fetcher.transfer", "fetcher.disk"}
+    heavy = {
+        "pydantic",
+        "sqlite3",
+        "socket",
+        "fetcher.project",
+        "fetcher.sync",
+        "fetcher.transfer",
+        "fetcher.disk.index",
+    }
     assert "fetcher.pins" in loaded
     assert not (heavy | _HTTP_STACK | _OWN_LISTS) & loaded
 
