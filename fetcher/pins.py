@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
-from fetcher.core.interfaces import Events, NoEvents
+from fetcher.core.events import Events, NoEvents
 from fetcher.core.lock import Lock, Staleness, staleness
 from fetcher.core.manifest import Layout, Manifest
 from fetcher.disk.ready import digest_of

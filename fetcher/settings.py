@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import platformdirs
-
 from fetcher.core.units import parse_age, parse_rate, parse_size
 from fetcher.errors import ConfigError
 
@@ -86,6 +84,8 @@ class Settings:
         Raises:
             ConfigError: A variable or a flag holds what cannot be used.
         """
+        import platformdirs  # no command's help must pay for it
+
         store = environment.get("FETCHER_STORE") or platformdirs.user_cache_dir("fetcher", appauthor=False)
         return cls(
             store=_folder("FETCHER_STORE", store),

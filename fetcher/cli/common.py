@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from fetcher.cli import completing, render
-from fetcher.core.interfaces import Events, NoEvents
-from fetcher.core.manifest import Endpoint
+from fetcher.core.events import Events, NoEvents
 from fetcher.core.secrets import SECRETS
 from fetcher.errors import ConfigError
 from fetcher.settings import MANIFEST, Flags, Settings
 
 if TYPE_CHECKING:
+    from fetcher.core.manifest import Endpoint
     from fetcher.pins import Pins
     from fetcher.project import Project
 
@@ -198,7 +198,7 @@ def _found(
     )
 
 
-def settings_and_sources(common: Common) -> tuple[Settings, Mapping[str, Endpoint]]:
+def settings_and_sources(common: Common) -> tuple[Settings, "Mapping[str, Endpoint]"]:
     """Settings, and `[sources]` of the manifest if there is one; for commands that need no project."""
     folder_of(common)
     try:

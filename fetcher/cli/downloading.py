@@ -26,7 +26,7 @@ from fetcher.cli.common import (
     watcher,
     with_common,
 )
-from fetcher.core.manifest import BUILT_IN_SCHEMES, CacheLayout, Endpoint, SourceRef
+from fetcher.core.kinds import BUILT_IN_SCHEMES, CacheLayout
 from fetcher.core.units import count_text, size_text
 from fetcher.errors import ConfigError
 from fetcher.settings import Flags, Settings
@@ -34,6 +34,7 @@ from fetcher.settings import Flags, Settings
 if TYPE_CHECKING:
     from typer._click.core import Context
 
+    from fetcher.core.manifest import Endpoint, SourceRef
     from fetcher.oneoff import OneOff, Outcome
 
 _SEVERAL = ("--include", "--exclude")
@@ -214,7 +215,7 @@ def _document(outcome: "Outcome") -> dict[str, object]:
 
 def _source_and_files(
     words: list[str], *, model: str | None, dataset: str | None, of_dataset: bool
-) -> tuple[SourceRef, list[str]]:
+) -> "tuple[SourceRef, list[str]]":
     """Which repository is meant, and the names of files that are left.
 
     Raises:
@@ -236,8 +237,8 @@ def _source_and_files(
 
 
 def _settings(
-    common: Common, source: SourceRef, flags: Flags, *, endpoint: str | None, token: str | None
-) -> tuple[Settings, Mapping[str, Endpoint]]:
+    common: Common, source: "SourceRef", flags: Flags, *, endpoint: str | None, token: str | None
+) -> "tuple[Settings, Mapping[str, Endpoint]]":
     """models.toml is read for its own sources only."""
     from fetcher.oneoff import with_hub
 

@@ -4,7 +4,6 @@ Decides nothing; takes values and shows them.
 """
 
 import io
-import json
 import os
 import re
 import shlex
@@ -129,6 +128,8 @@ def document(content: Mapping[str, object]) -> None:
     """The one JSON document of `--json`."""
     global _document_due
     _document_due = False
+    import json  # most commands print none
+
     print(json.dumps(content, indent=2, ensure_ascii=False))
 
 

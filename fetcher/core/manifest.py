@@ -7,30 +7,41 @@ version is sources/catalog.py.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import Self
 
 from fetcher.core.digest import Sha256
+from fetcher.core.kinds import (
+    BUILT_IN_SCHEMES as BUILT_IN_SCHEMES,
+)
+from fetcher.core.kinds import (
+    FOLDER as FOLDER,
+)
+from fetcher.core.kinds import (
+    GIT as GIT,
+)
+from fetcher.core.kinds import (
+    GIT_SCHEMES as GIT_SCHEMES,
+)
+from fetcher.core.kinds import (
+    HUB_KINDS as HUB_KINDS,
+)
+from fetcher.core.kinds import (
+    HUGGINGFACE as HUGGINGFACE,
+)
+from fetcher.core.kinds import (
+    MODELSCOPE as MODELSCOPE,
+)
+from fetcher.core.kinds import (
+    SHORT_FORMS as SHORT_FORMS,
+)
+from fetcher.core.kinds import (
+    URL_SCHEMES as URL_SCHEMES,
+)
+from fetcher.core.kinds import (
+    CacheLayout as CacheLayout,
+)
 from fetcher.core.paths import ModelName, RepoPath
-from fetcher.core.web import SCHEMES, WebFile, checked
-
-MODELSCOPE = "modelscope"
-HUGGINGFACE = "huggingface"
-GIT = "git"
-HUB_KINDS = (MODELSCOPE, HUGGINGFACE)
-SHORT_FORMS = {"ms": MODELSCOPE, "hf": HUGGINGFACE}
-GIT_SCHEMES = ("git+https", "git+ssh", "git+file", "git+http")
-URL_SCHEMES = SCHEMES
-FOLDER = "file"
-BUILT_IN_SCHEMES = (*HUB_KINDS, *GIT_SCHEMES, *URL_SCHEMES, FOLDER)
-
-
-class CacheLayout(StrEnum):
-    """Whose cache files are laid out as; the names are those of the hubs."""
-
-    modelscope = MODELSCOPE
-    huggingface = HUGGINGFACE
-
+from fetcher.core.web import WebFile, checked
 
 _OWNER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*/[A-Za-z0-9_][A-Za-z0-9._-]*\Z")
 _NAME_ALONE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\Z")

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, unquote, urljoin, urlsplit
 
 from fetcher.core.digest import Sha256
+from fetcher.core.kinds import URL_SCHEMES
 from fetcher.core.paths import RepoPath
-
-SCHEMES = ("https", "http")
 
 _SPACE_OR_CONTROL = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029\\]")
 # Names of parameters that carry a right: S3, GCS, Azure, OSS, CloudFront, nginx, and what people call a token.
@@ -54,7 +53,7 @@ def checked(url: str) -> str:
         ValueError: It is no address of a file or folder on a web server.
     """
     parts = urlsplit(url)
-    if parts.scheme not in SCHEMES or not parts.hostname or _SPACE_OR_CONTROL.search(url):
+    if parts.scheme not in URL_SCHEMES or not parts.hostname or _SPACE_OR_CONTROL.search(url):
         raise ValueError("expected an address such as `https://host.example/file.bin`")
     if parts.port == 0 or parts.fragment or "#" in url:
         raise ValueError("expected an address without a `#` and with a port that exists")

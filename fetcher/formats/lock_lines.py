@@ -18,7 +18,7 @@ HEADER = f"# Written by `fetcher lock`. Commit this file; do not edit it.\nversi
 END = "# End of the lock."
 
 _LAST = f"\n\n{END}\n"
-_TEXT = r'"[^"\\\x00-\x1f\x7f\ud800-\udfff]*"'  # a TOML string in which every character means itself
+_TEXT = r'"[^"\\\x00-\x1f\x7f]*"'  # a TOML string in which every character means itself
 _LIST = rf"\[{_TEXT}(?:, {_TEXT})*\]"
 _HEAD = re.compile(
     rf"\n\n\[models\.(?P<name>[A-Za-z0-9_-]+|{_TEXT})\]\n"

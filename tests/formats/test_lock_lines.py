@@ -76,7 +76,7 @@ def damaged(draw: st.DrawFn) -> str:
 
 
 @given(damaged())
-@example(PLAIN.replace('"a"', '"\ud800"'))  # pydantic takes no half of a surrogate pair
+@example(PLAIN.replace('"a"', '"\ud800"'))
 @example(PLAIN.replace('"a"', '"a\\u0062"'))
 @example(PLAIN.replace(f"\n{END}", f"{END}"))
 @example(PLAIN.replace("\n\n[models.m.files]", "\n\n[models.n.files]"))
