@@ -11,6 +11,7 @@ EVERYBODY = ("fetcher", "no hash", "curl", "aria2c", "wget", "modelscope", "hf")
 QUICK_ONES = ("fetcher", "curl", "aria2c")
 LONG_ONES = ("fetcher", "no hash", "curl")
 HASHING_ONES = ("fetcher", "curl", "aria2c", "wget", "modelscope", "hf")
+LIMITED_ONES = ("fetcher", "no hash", "curl", "aria2c")  # the others have one connection, as curl has
 MOST_MEMORY = 120_000_000  # bytes; fetcher's peak, whatever the size
 
 
@@ -67,7 +68,7 @@ SCENARIOS = (
     Scenario(name="many-plain", data="many", line="plain", peers=HASHING_ONES),
     # One request after the other, as the others work, would take minutes here.
     Scenario(name="many-delay", data="many", line="delay", peers=QUICK_ONES, connections=64),
-    Scenario(name="limited", data="limited", line="limited", connections=16),
+    Scenario(name="limited", data="limited", line="limited", peers=LIMITED_ONES, connections=16),
     Scenario(name="limited-long", data="long", line="limited", peers=LONG_ONES, connections=16),
 )
 HUGE = Scenario(name="huge", data="huge", line="plain", peers=("fetcher",))

@@ -83,7 +83,7 @@ class Placer:
             found = folder.lstat(name)
         if found is None:
             raise in_the_way(wanted.spot)
-        self._touched.add((self._root / wanted.spot).parent)
+        self._touched.add(folder.path)
         return Row.of(
             wanted.spot, found, model=wanted.model, sha256=Sha256(wanted.sha256), looked_ns=looked_ns, wrote=True
         )

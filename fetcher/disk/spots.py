@@ -53,7 +53,8 @@ class Spots:
         """
         base, parts = self._way(spot, path)
         made: list[str] = []
-        base.mkdir(parents=True, exist_ok=True)
+        if not os.path.isdir(base):
+            base.mkdir(parents=True, exist_ok=True)
         try:
             with walk_to(base, parts, made=made) as folder:
                 yield folder

@@ -82,11 +82,12 @@ def _let_go(change: Change, own: Iterable[Path]) -> int:
 
 def _own(change: Change) -> Iterator[tuple[Path, os.stat_result]]:
     """The files of fetcher's own that a change keeps."""
+    was_undone = change.was_undone
     for step in change.steps():
         places = []
         if step.former is not None:
             places.append(change.kept.find(step.home))
-        if step.act is not Act.ASIDE and step.sha256:
+        if was_undone and step.act is not Act.ASIDE and step.sha256:
             places.append(change.taken.find(step.spot))
         for path in filter(None, places):
             found = path.lstat()

@@ -73,6 +73,11 @@ class Change:
         """What `undo` took away again."""
         return Shelf(root=self.root, folder=self.folder / "taken", label=f"{self.number:06d}u")
 
+    @property
+    def was_undone(self) -> bool:
+        """Whether `undo` took something away; before it does, it makes the folder."""
+        return os.path.lexists(self.folder / "taken")
+
     def steps(self) -> list[Step]:
         """The steps, in the order in which they were taken; empty if they cannot be read or believed."""
         try:
