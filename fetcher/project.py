@@ -25,6 +25,7 @@ from fetcher.core.paths import ModelName
 from fetcher.core.plan import Plan
 from fetcher.core.proof import FULL, Depth
 from fetcher.core.variables import Provided, model_variables
+from fetcher.core.why import Why, why
 from fetcher.disk.atomic import write_atomic
 from fetcher.disk.copies import Copies
 from fetcher.disk.index import Index
@@ -307,6 +308,28 @@ class Project(Pins):
         if not os.path.lexists(folder / file):
             raise DifferenceError(f"{folder / file} is not there yet.", fix=f"run `fetcher sync {name}`")
         return folder / file
+
+    def why(self, file: str | os.PathLike[str]) -> list[Why]:
+        """Which models have a file, or why they have not; `fetcher why`.  Looks at the lock only.
+
+        Args:
+            file: A place on the disk; where no model's folder is above it, a path in a repository.
+
+        Raises:
+            DifferenceError: There is no lock.
+        """
+        self._reread()
+        lock = self.frozen_lock()
+        place = Path(os.path.normpath(Path(file).absolute()))
+        folders = {name: Path(os.path.normpath(self._folder(lock, name))) for name in lock.models}
+        found = [
+            why(lock.models[name], place.relative_to(folder).as_posix())
+            for name, folder in folders.items()
+            if place != folder and place.is_relative_to(folder)
+        ]
+        known = [each for each in found if each.file]
+        path = os.fspath(file).removeprefix("./")
+        return known or found or [why(model, path) for model in lock.models.values()]
 
     def variables(self, names: Iterable[str] = (), *, groups: Iterable[str] = ()) -> dict[str, str]:
         """What tells a program where the models are; `fetcher env`.  Looks at no file of theirs.

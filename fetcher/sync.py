@@ -194,8 +194,9 @@ class Workplace:
         if self._index.rows() != scan.before:
             return False
         if rows != scan.before or scan.intended:
-            self._sweep(scan)
-            self._save(rows, self._index.folders(), scan)
+            placer = self._sweep(scan)
+            placer.remove_empty_but(rows)
+            self._save(rows, placer.folders, scan)
         return True
 
     def carry_out(self, plan: Plan, scan: Scan, fetch: Fetch, requests: Callable[[Wanted], FetchRequest]) -> Report:
@@ -247,10 +248,11 @@ class Workplace:
     def _placer(self, shelf: Shelf) -> Placer:
         return Placer(root=self._root, shelf=shelf, folders=self._index.folders())
 
-    def _sweep(self, scan: Scan) -> None:
+    def _sweep(self, scan: Scan) -> Placer:
         """Remove what killed runs left where they were about to write; nothing is kept of that."""
-        shelf = Shelf(root=self._root, folder=self._state / "trash", label="")
-        self._placer(shelf).sweep(scan.intended)
+        placer = self._placer(Shelf(root=self._root, folder=self._state / "trash", label=""))
+        placer.sweep(scan.intended)
+        return placer
 
     def _announce(self, work: Work, placer: Placer) -> None:
         """Say in the index what is about to be written: a kill must not make it the user's."""
@@ -315,10 +317,12 @@ class Workplace:
             *(item.spot for item in work.plan.left),
             *rows_below(work.scan.rows, work.aside),
         )
+        rows = rows_after(work.scan.rows, work.placed, gone)
         try:
+            placer.remove_empty_but(rows)
             placer.flush()
         finally:
-            self._save(rows_after(work.scan.rows, work.placed, gone), placer.folders, work.scan)
+            self._save(rows, placer.folders, work.scan)
 
     def _save_look(self, work: Work) -> None:
         """Remember what the look found out, when nothing was changed."""

@@ -148,7 +148,10 @@ class Undoer:
         self, spot: str, new: Step | None, former: Former | None, rows: Mapping[str, Row]
     ) -> tuple[Seen, Row | None, str]:
         """What stands at a spot; for the sync's file a row of it, for the user's why it is that."""
-        found = self._lstat(spot)
+        try:
+            found = self._lstat(spot)
+        except NotADirectoryError as error:
+            return Seen.OTHER, None, kind_of(os.lstat(str(error.filename)).st_mode)
         if found is None:
             return Seen.ABSENT, None, ""
         if not is_content(found.st_mode):
@@ -164,7 +167,11 @@ class Undoer:
         return Seen.OTHER, None, "changed since the sync" if stat.S_ISREG(found.st_mode) else kind_of(found.st_mode)
 
     def _lstat(self, spot: str) -> os.stat_result | None:
-        """What stands at a spot, seen without following a symlink below the project."""
+        """What stands at a spot, seen without following a symlink below the project.
+
+        Raises:
+            NotADirectoryError: Something else is where one of its folders is due.
+        """
         *parts, name = spot.split("/")
         if os.path.isabs(spot):
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
@@ -175,8 +182,6 @@ class Undoer:
                 return folder.lstat(name)
         except FileNotFoundError:
             return None
-        except NotADirectoryError as error:
-            return os.lstat(str(error.filename))
 
     def _sha256(self, spot: str, found: os.stat_result, rows: Mapping[str, Row]) -> Sha256:
         row = rows.get(spot)
@@ -226,7 +231,10 @@ class Undoer:
         if step.act is Act.ASIDE:
             return
         rows.pop(step.spot, None)
-        found = self._lstat(step.home) if step.former is not None else None
+        found = None
+        if step.former is not None:
+            with contextlib.suppress(NotADirectoryError):
+                found = self._lstat(step.home)
         if step.former is None or found is None or not is_content(found.st_mode):
             return
         former = step.former

@@ -164,3 +164,25 @@ def test_a_name_that_is_no_link_is_never_replaced(tmp_path: Path, hub: Hub, publ
     theirs.write_text("mine")
     assert table.fetcher("download", MODEL, "--cache-dir", "cache", "--layout", "modelscope").code == 9
     assert theirs.read_text() == "mine"
+
+
+@pytest.mark.parametrize("layout", ["modelscope", "huggingface"])
+def test_a_download_lets_another_tool_s_name_lead_to_what_it_brought(
+    tmp_path: Path, hub: Hub, publisher: Publisher, layout: str
+) -> None:
+    """As the official client would; where it led before is kept."""
+    table = desk(tmp_path / "desk", hub.url, more={"HF_ENDPOINT": hub.url})
+    tree = publisher.publish(MODEL, TREE)
+    names = {"modelscope": "models/acme--tiny/snapshots/master", "huggingface": "models--acme--tiny/refs/main"}
+    name = table.folder / "cache" / names[layout]
+    name.parent.mkdir(parents=True)
+    if layout == "modelscope":
+        name.symlink_to("0" * 40)
+    else:
+        name.write_text("0" * 40)
+    words = ("download", f"{layout}:{MODEL}", "--cache-dir", "cache", "--layout", layout)
+    commit = table.ok(*words, "--json").json["commit"]
+    assert (os.readlink(name) if layout == "modelscope" else name.read_text()) == commit
+    assert read_tree(name.parents[1] / "snapshots" / commit) == tree
+    kept = [path for path in Path(os.environ["FETCHER_STORE"]).rglob("*") if path.name == name.name]
+    assert [(os.readlink(path) if layout == "modelscope" else path.read_text()) for path in kept] == ["0" * 40]

@@ -12,6 +12,7 @@ import typer
 from fetcher.cli import (
     credentials,
     downloading,
+    explaining,
     interrupt,
     locking,
     looking,
@@ -67,6 +68,7 @@ starting.add_to(app)
 locking.add_to(app)
 syncing.add_to(app)
 looking.add_to(app)
+explaining.add_to(app)
 running.add_to(app)
 undoing.add_to(app)
 downloading.add_to(app)

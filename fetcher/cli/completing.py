@@ -27,7 +27,7 @@ _PLAIN = re.compile(r"[\w.+@,=/-]+\Z", re.ASCII)
 def model_names(ctx: typer.Context, incomplete: str) -> list[str]:
     """NAMEs of models.toml that are not on the line yet."""
     given = ctx.params.get("names") or ()
-    return _found(ctx, incomplete, lambda pins: [name for name in pins.layout.targets if name not in given])
+    return _found(ctx, incomplete, lambda pins: [name for name in pins.layout.groups if name not in given])
 
 
 def group_names(ctx: typer.Context, incomplete: str) -> list[str]:

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 _LISTED = 20  # lines of one list, before "and N more"
 
-_COMMAND = re.compile(r"`fetcher(?= (?:lock|sync|status|verify|path|exec|env|init|undo|download|login|logout|auth)\b)")
+_COMMAND = re.compile(
+    r"`fetcher(?= (?:lock|sync|status|verify|path|tree|why|exec|env|init|undo|download|login|logout|auth)\b)"
+)
 
 _quiet = False
 _options = ""  # with a space in front

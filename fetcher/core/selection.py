@@ -27,6 +27,57 @@ class Selection:
     idle_patterns: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What a model's wishes say about one path.
+
+    Attributes:
+        is_named: Whether `files` names it.
+        everything: Whether a path is taken that no pattern is about.
+        hits, drops: The patterns of include and of exclude that match it.
+    """
+
+    is_named: bool
+    everything: bool
+    hits: tuple[str, ...]
+    drops: tuple[str, ...]
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether the model takes it."""
+        return self.is_named or ((self.everything or bool(self.hits)) and not self.drops)
+
+    @property
+    def reason(self) -> str:
+        """What decided, in words."""
+        if self.is_named:
+            return "`files` names it"
+        if self.drops:
+            return f"`exclude` has {self.drops[0]!r}"
+        if self.hits:
+            return f"`include` has {self.hits[0]!r}"
+        return "everything is wanted that nothing excludes" if self.everything else "no `include` matches it"
+
+
+class Chooser:
+    """The wishes of a model, made ready to judge paths."""
+
+    def __init__(self, requested: Requested) -> None:
+        self._files = frozenset(requested.files)
+        self._includes = _compiled(requested.include)
+        self._excludes = _compiled(requested.exclude)
+        self._everything = not requested.include and not requested.files
+
+    def judge(self, path: str) -> Judgement:
+        """What the wishes say about a path from the repository's root."""
+        return Judgement(
+            is_named=path in self._files,
+            everything=self._everything,
+            hits=_matching(self._includes, path),
+            drops=_matching(self._excludes, path),
+        )
+
+
 def select(offered: Sequence[RemoteFile], requested: Requested, *, model: str) -> Selection:
     """Apply a model's patterns and names to a snapshot.
 
@@ -36,16 +87,13 @@ def select(offered: Sequence[RemoteFile], requested: Requested, *, model: str) -
     """
     by_path = {file.path: file for file in offered}
     _require_files(requested.files, by_path, model=model)
-    includes = _compiled(requested.include)
-    excludes = _compiled(requested.exclude)
-    everything = not requested.include and not requested.files
-    taken: dict[RepoPath, RemoteFile] = {RepoPath(name): by_path[RepoPath(name)] for name in requested.files}
+    chooser = Chooser(requested)
+    taken: dict[RepoPath, RemoteFile] = {}
     used: set[str] = set()
     for path, file in by_path.items():
-        hits = _matching(includes, path)
-        drops = _matching(excludes, path)
-        used.update(hits, drops)
-        if (everything or hits) and not drops:
+        found = chooser.judge(path)
+        used.update(found.hits, found.drops)
+        if found.is_taken:
             taken[path] = file
     if not taken:
         _nothing_left(by_path, requested, model=model)
@@ -58,8 +106,8 @@ def _compiled(patterns: Iterable[str]) -> list[tuple[str, Pattern[str]]]:
     return [(p, compile(translate(p + "*" if p.endswith("/") else p))) for p in patterns]
 
 
-def _matching(patterns: list[tuple[str, Pattern[str]]], path: str) -> list[str]:
-    return [text for text, pattern in patterns if pattern.match(path)]
+def _matching(patterns: list[tuple[str, Pattern[str]]], path: str) -> tuple[str, ...]:
+    return tuple(text for text, pattern in patterns if pattern.match(path))
 
 
 def _require_files(names: Sequence[str], offered: Iterable[str], *, model: str) -> None:

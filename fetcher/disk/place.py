@@ -231,6 +231,17 @@ class Placer:
         with disk_errors(self._root / spot), contextlib.suppress(FileNotFoundError, NotADirectoryError):
             self._spots.remove_empty_above(spot)
 
+    def remove_empty_but(self, spots: Iterable[str]) -> None:
+        """Remove the empty folders that fetcher made and that are above no spot of these; a kill may have left them."""
+        needed: set[str] = set()
+        for spot in spots:
+            folder = spot.rpartition("/")[0]
+            while folder and folder not in needed:
+                needed.add(folder)
+                folder = folder.rpartition("/")[0]
+        for folder in sorted(self.folders - needed, key=len, reverse=True):
+            self.remove_empty_above(f"{folder}/x")
+
     def missing_folders(self, spots: Iterable[str]) -> set[str]:
         """The folders that would have to be made for some spots."""
         return self._spots.missing(spots)
