@@ -19,7 +19,7 @@ from _pytest.mark import ParameterSet
 from tests.cli.command import Desk, Done, desk
 from tests.net.proxy import Proxy
 from tests.net.wire import CUT, Piece, Wire, reply
-from tests.sources.git_server import GitServer, needs_git_lfs
+from tests.sources.git_server import GitServer, git, needs_git_lfs
 
 COMMIT = "83ee97c66e841048bedc5c02c15ce2f3ed259feb"
 DATA = b"0123456789abcdef" * 4096
@@ -337,3 +337,20 @@ def test_a_hostile_server_of_large_files_ends_a_sync(at: Desk, server: GitServer
         _ends(at, "sync", codes=(4, 5))
         assert wire.requests
     _assert_nothing_placed(at)
+
+
+@SLOW
+def test_a_tree_that_unfolds_without_an_end_ends_a_lock(at: Desk, tmp_path: Path) -> None:
+    """Ten trees, each ten times the one below it: 200 bytes that are 10,000,000,000 files."""
+    folder = tmp_path / "bomb.git"
+    git("init", "-q", "--bare", "-b", "main", str(folder))
+    entry = f"100644 blob {git('hash-object', '-w', '--stdin', folder=folder, said=b'boom')}"
+    for _ in range(10):
+        lines = "".join(f"{entry}\t{number}\n" for number in range(10))
+        entry = f"040000 tree {git('mktree', folder=folder, said=lines.encode())}"
+    commit = git("commit-tree", entry.rpartition(" ")[2], "-m", "boom", folder=folder)
+    git("update-ref", "refs/heads/main", commit, folder=folder)
+    at.manifest(f'[models.m]\nsource = "git+file://{folder}"\n')
+    at.environment["FETCHER_IDLE_TIMEOUT"] = "20"
+    done = _ends(at, "lock")
+    assert "said more than fetcher takes from a git repository." in done.err
