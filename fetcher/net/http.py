@@ -1,50 +1,43 @@
 """HTTP for sources: asks, follows redirects, says what went wrong.
 
 Not in here: what an answer means (sources/), when to try again (core/retry.py), whose
-token goes where (credentials.py), the ways to a reply (exchange.py, lane.py, transport.py).
+token goes where (credentials.py), the ways to a reply (exchange.py, lane.py, transport.py),
+what a reply says (reply.py).
 
 Promises (tests/net/test_http.py, tests/net/test_body.py):
   * redirects are followed by hand, five at most; never from https to http, never in a
     circle, and credentials are asked for anew at each step, so they stay with their host;
   * cookies that a server sets are never kept;
-  * a reply that is read whole is bounded in size and time;
   * each failure of the wire is one of the errors of failures.py;
   * no log holds a token, a signed link or a cookie, the library's own logs included.
 """
 
 import contextlib
-import json
 import logging
 import ssl
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import PackageNotFoundError, version
 from typing import Protocol, TypeVar
 
-from fetcher.core.interfaces import Head
 from fetcher.core.secrets import SECRETS
-from fetcher.errors import ConfigError, FetcherError, SourceError
+from fetcher.errors import ConfigError, FetcherError
 from fetcher.net import failures
-from fetcher.net.body import Feed, HttpBody, Pulse
+from fetcher.net.body import HttpBody
 from fetcher.net.exchange import RAW_FROM, Exchange, LaneExchange, LibraryExchange, translated
-from fetcher.net.heads import body_length, content_length, content_range, media_type, rate_limit_s, retry_after_s
+from fetcher.net.heads import rate_limit_s, retry_after_s
 from fetcher.net.lane import REDIRECTS, Lane
 from fetcher.net.library import httpx
 from fetcher.net.parking import HEAD_S, ParkingLot
 from fetcher.net.private import Neighbours
 from fetcher.net.redact import host_of, origin_of, path_of, redact
+from fetcher.net.reply import MAX_REFUSAL, MAX_REPLY, Reply, drain, head_of, length_of, read_whole
 from fetcher.net.transport import Clients, Transport, mounts, once
 from fetcher.net.trust import tls_context
 
-MAX_REPLY = 64 << 20  # bytes of a reply that is read whole; 100,000 entries of a listing take 40 MiB
-MAX_VALUES = 3_000_000  # of a reply in JSON; 100,000 entries of 25 keys, and 1 GB of memory at the worst
-_MAX_REFUSAL = 64 << 10  # bytes read of an error's text
 _MAX_REDIRECTS = 5
-_WHOLE_REPLY_S = 300.0  # a listing that drips for longer than this is given up
 _CONNECT_S = 15.0
-_PIECE = 64 << 10  # bytes read at once of a reply that is read whole
 _KEEP_METHOD = (307, 308)
 
 _log = logging.getLogger(__name__)
@@ -73,35 +66,6 @@ class Auth(Protocol):
     def header_for(self, url: str) -> Mapping[str, str]:
         """Headers for exactly this URL; empty for a foreign host."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """A reply that was read whole; `host` is who answered; names of headers are in lower case."""
-
-    status: int
-    host: str
-    path: str
-    content: bytes
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-    def json(self) -> object:
-        """The parsed content.
-
-        Raises:
-            SourceError: It is not JSON, or such that a few bytes of text are many of memory.
-        """
-        if sum(map(self.content.count, (b",", b"[", b"{"))) > MAX_VALUES:  # each value but the first is behind one
-            facts = (f"limit: {MAX_VALUES} values", f"path: {self.path}")
-            raise failures.not_understood(self.host, "sent a reply that is too large", facts=facts)
-        try:
-            return json.loads(self.content)
-        except (ValueError, RecursionError):
-            raise failures.not_understood(
-                self.host,
-                "did not answer with JSON",
-                facts=(f"status: {self.status}", f"path: {self.path}"),
-            ) from None
 
 
 Explain = Callable[[Reply], FetcherError | None]
@@ -255,7 +219,7 @@ class HttpClient:
         try:
             if failures.is_transient(exchange.status):
                 raise self._refused(exchange)
-            return self._read_whole(exchange, exchange.chunks(), limit)
+            return read_whole(exchange, exchange.chunks(), limit=limit, idle_timeout_s=self._idle_timeout_s)
         finally:
             exchange.release()
 
@@ -278,7 +242,7 @@ class HttpClient:
             if exchange.status not in redirects:
                 return exchange
             try:
-                self._drain(exchange)
+                drain(exchange, idle_timeout_s=self._idle_timeout_s)
                 there = _next_hop(here, exchange.headers.get("location"), seen)
                 self._neighbours.require_public(url, here, there)
                 seen.append(there)
@@ -321,7 +285,7 @@ class HttpClient:
     def _body(self, exchange: Exchange, asked: str, explain: Explain | None) -> HttpBody:
         if exchange.status not in (200, 206, 416):
             raise self._why(exchange, asked, explain)
-        head = _head(exchange)
+        head = head_of(exchange)
         return HttpBody(
             head=head,
             feed=exchange.feed(head.length),
@@ -329,40 +293,6 @@ class HttpClient:
             release=exchange.release,
             idle_timeout_s=self._idle_timeout_s,
         )
-
-    def _read_whole(self, exchange: Exchange, feed: Feed, limit: int) -> Reply:
-        """Read a reply of at most `limit` bytes."""
-        host, path = host_of(exchange.url), path_of(exchange.url)
-        if exchange.headers.get("content-encoding", "identity").lower() != "identity":
-            # A few KB can unpack to all of the memory; identity was asked for.
-            raise failures.not_understood(
-                host, "sent an encoded reply, which was not asked for", facts=(f"path: {path}",)
-            )
-        content = bytearray()
-        buffer = memoryview(bytearray(_PIECE))
-        pulse = Pulse(host, self._idle_timeout_s)
-        end_s = time.monotonic() + _WHOLE_REPLY_S
-        while count := pulse.read(feed, buffer):
-            content += buffer[:count]
-            if len(content) > limit:
-                facts = (f"limit: {limit} bytes", f"path: {path}")
-                raise failures.not_understood(host, "sent a reply that is too large", facts=facts)
-            if time.monotonic() > end_s:
-                raise failures.cut(host, f"the reply took longer than {_WHOLE_REPLY_S:g} s")
-        headers = {name.lower(): value for name, value in exchange.headers.items()}
-        return Reply(status=exchange.status, host=host, path=path, content=bytes(content), headers=headers)
-
-    def _drain(self, exchange: Exchange) -> None:
-        """Read a short body that nobody wants, so that its connection can be used again."""
-        length = _length(exchange)
-        if length is None or length > _MAX_REFUSAL:
-            return
-        feed = exchange.feed(length)
-        buffer = memoryview(bytearray(_PIECE))
-        pulse = Pulse(host_of(exchange.url), self._idle_timeout_s)
-        with contextlib.suppress(SourceError):
-            while pulse.read(feed, buffer):
-                pass
 
     # failing
 
@@ -373,11 +303,12 @@ class HttpClient:
         if status in (401, 403) and not is_asked_host:
             return failures.link_refused(status, host=host_of(url), path=path_of(url))
         if explain and is_asked_host and not failures.is_transient(status):
-            explained = explain(self._read_whole(exchange, exchange.feed(_length(exchange)), _MAX_REFUSAL))
+            feed = exchange.feed(length_of(exchange))
+            explained = explain(read_whole(exchange, feed, limit=MAX_REFUSAL, idle_timeout_s=self._idle_timeout_s))
             if explained:
                 return explained
         else:
-            self._drain(exchange)
+            drain(exchange, idle_timeout_s=self._idle_timeout_s)
         return self._refused(exchange)
 
     def _refused(self, exchange: Exchange) -> FetcherError:
@@ -387,47 +318,6 @@ class HttpClient:
         if wait_s is None:
             wait_s = rate_limit_s(headers.get("ratelimit"))
         return failures.refused(exchange.status, host=host_of(url), path=path_of(url), retry_after_s=wait_s)
-
-
-def _length(exchange: Exchange) -> int | None:
-    """Bytes of the body, None when unknown."""
-    encoding = exchange.headers.get("content-encoding", "identity").lower()
-    return body_length(exchange.status, exchange.headers) if encoding == "identity" else None
-
-
-def _head(exchange: Exchange) -> Head:
-    host = host_of(exchange.url)
-    headers = exchange.headers
-    try:
-        part = content_range(headers.get("content-range"))
-    except ValueError as error:
-        raise _odd_reply(host, f"Content-Range: {error}") from None
-    length = content_length(headers)
-    encoding = headers.get("content-encoding", "identity").lower()
-    if encoding != "identity":
-        if encoding not in ("gzip", "deflate") or part:
-            raise _odd_reply(host, "the bytes are encoded, which was not asked for")
-        length = None
-    if part and part.size is not None and length not in (None, part.size):
-        raise _odd_reply(host, "Content-Range and Content-Length contradict each other")
-    return Head(
-        status=exchange.status,
-        first=part.first if part else None,
-        total=part.total if part else None,
-        length=length,
-        content_type=media_type(headers.get("content-type")),
-        host=host,
-        stamp=headers.get("etag") or headers.get("last-modified") or "",
-    )
-
-
-def _odd_reply(host: str, reason: str) -> SourceError:
-    return SourceError(
-        f"{host} sent a reply that cannot be used.",
-        facts=[f"reason: {reason}"],
-        fix="run the command again, or use another source",
-        transient=True,
-    )
 
 
 def _next_hop(here: str, location: str | None, seen: Sequence[str]) -> str:

@@ -31,6 +31,7 @@ from fetcher.net.redact import host_of, origin_of
 
 REDIRECTS = (301, 302, 303, 307, 308)
 _DOUBT = 8  # for an answer that httpx had to fetch again; each other answer takes 1 away
+_LEAST_BYTE = 0x21  # of a head's start; nothing below is a word of HTTP
 _MOST_DOUBT = 24  # then the host is left to httpx: more than one question in nine was asked twice
 
 # URLs that httpx sends as they are: no escapes to add, no names to encode, no dots to resolve.
@@ -230,6 +231,8 @@ class Lane:
                 return filled, 0
             searched = max(0, filled - 2)
             filled += count
+            if connection.buffer[0] < _LEAST_BYTE:
+                return filled, 0  # the library waits for no more of such a head
         return filled, found.end()
 
 

@@ -29,9 +29,10 @@ from fetcher.errors import AuthError, FetcherError, NotFoundError, SourceError
 from fetcher.net import failures, git_refs
 from fetcher.net.body import PeekedBody
 from fetcher.net.credentials import Credential, Token, basic
-from fetcher.net.http import HttpClient, Reply, user_agent
+from fetcher.net.http import HttpClient, user_agent
 from fetcher.net.patience import Patience
 from fetcher.net.redact import host_of, printable
+from fetcher.net.reply import Reply
 from fetcher.sources.allowance import Allowance
 from fetcher.sources.hub_words import HubWords, named_refs
 

@@ -24,9 +24,10 @@ from fetcher.core.paths import RepoPath
 from fetcher.core.retry import RetrySchedule
 from fetcher.core.web import address_of, file_name, is_folder
 from fetcher.errors import FetcherError, IntegrityError, NotFoundError, SourceError
-from fetcher.net.http import HttpClient, Reply
+from fetcher.net.http import HttpClient
 from fetcher.net.patience import Patience
 from fetcher.net.redact import host_of, printable
+from fetcher.net.reply import Reply
 
 _AT_ONCE = 8  # questions to one server; as many as models are resolved at a time
 _PAGES = (".html", ".htm", ".xhtml")

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from fetcher.net.http import Reply
+from fetcher.net.reply import Reply
 
 COMMIT = "83ee97c66e841048bedc5c02c15ce2f3ed259feb"
 

@@ -27,12 +27,13 @@ class Together(Wire):
         self._count = count
         self.paths: list[str] = []
 
-    def _serve(self, raw: socket.socket) -> None:
-        with contextlib.suppress(OSError), raw.makefile("rb") as lines:
+    def serve(self, connection: socket.socket) -> None:
+        """As Listener.serve."""
+        with contextlib.suppress(OSError), connection.makefile("rb") as lines:
             for count in (1, self._count):
                 asked = [line.split()[1].decode() for line in lines_of_requests(lines, count)]
                 self.paths += asked
-                raw.sendall(b"".join(reply(FILES[path]) for path in asked))
+                connection.sendall(b"".join(reply(FILES[path]) for path in asked))
 
 
 def lines_of_requests(stream: Iterator[bytes], count: int) -> Iterator[bytes]:

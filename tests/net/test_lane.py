@@ -199,6 +199,7 @@ def replies(draw: st.DrawFn) -> bytes:
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(whole=b"HTTP/1.1 204 No\r\nContent-Length: 5\r\n\r\n12345", cut=0.0, is_cut=False)
 @example(whole=b"HTTP/1.1 200 OK\n\n12345", cut=0.0, is_cut=False)
+@example(whole=b"\r\n12345", cut=0.0, is_cut=False)
 @given(whole=replies(), cut=st.floats(0, 1), is_cut=st.sampled_from([True] * 7 + [False]))
 def test_an_answer_is_what_the_library_makes_of_the_same_bytes(
     server: Scripted, whole: bytes, cut: float, is_cut: bool

@@ -406,7 +406,7 @@ class _Says:
         self._content = json.dumps(document).encode()
 
     def post(self, url: str, content: bytes, **options: Any) -> Any:
-        from fetcher.net.http import Reply
+        from fetcher.net.reply import Reply
 
         return Reply(status=200, host="127.0.0.1", path="/lfs", content=self._content)
 

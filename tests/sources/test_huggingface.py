@@ -1,7 +1,6 @@
 """Every trap of Hugging Face's hub and of its mirrors, against a scripted look-alike."""
 
 import hashlib
-import json
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -15,14 +14,12 @@ from fetcher.core.paths import RepoPath
 from fetcher.errors import AuthError, FetcherError, IntegrityError, NotFoundError, SourceError
 from fetcher.sources.allowance import MOST_CHARACTERS
 from fetcher.sources.huggingface.source import MOST_AT_ONCE, HuggingFaceSource
+from tests.sources.hf_lookalike import API, REVISION, TREE, file, git_blob, large, refuses, says
 from tests.sources.lookalike import COMMIT, Answer, Lookalike
 
 SECRET = "hf_0123SECRET"
 MODEL = SourceRef.parse("huggingface:owner/name")
 DATA = SourceRef.parse("hf:datasets/owner/name")
-API = "/api/models/owner/name"
-TREE = f"{API}/tree/{COMMIT}"
-REVISION = f"{API}/revision/main"
 QUERY = "expand=false&recursive=true"
 DATA_BYTES = b"some content"
 
@@ -39,29 +36,12 @@ def source(make: Make) -> HuggingFaceSource:
     return make()
 
 
-def _says(document: object, *headers: tuple[str, str], status: int = 200) -> Answer:
-    return Answer(json.dumps(document).encode(), status, (("Content-Type", "application/json"), *headers))
-
-
-def _refuses(status: int, code: str = "", message: str = "", **headers: str) -> Answer:
-    told = [("X-Error-Code", code)] if code else []
-    told += [("X-Error-Message", message)] if message else []
-    return _says(
-        {"error": message}, *told, *((name.replace("_", "-"), value) for name, value in headers.items()), status=status
-    )
-
-
-def _blob(data: bytes) -> str:
-    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
-
-
 def _file(path: str, data: bytes = DATA_BYTES, **changes: Any) -> dict[str, Any]:
-    return {"type": "file", "oid": _blob(data), "size": len(data), "path": path, **changes}
+    return file(path, data, **changes)
 
 
 def _large(path: str, data: bytes = DATA_BYTES, **changes: Any) -> dict[str, Any]:
-    lfs = {"oid": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 134}
-    return {**_file(path, data, oid="9" * 40, lfs=lfs, xetHash="f" * 64), **changes}
+    return large(path, data, **changes)
 
 
 def _failing(source: HuggingFaceSource, ref: SourceRef = MODEL, revision: str | None = COMMIT) -> FetcherError:
@@ -93,15 +73,15 @@ def _read(source: HuggingFaceSource, address: RemoteAddress, start: int = 0, sto
 
 def test_a_branch_is_pinned_and_its_commit_listed(source: HuggingFaceSource, hub_like: Lookalike) -> None:
     """One request for the commit, one for the page; large files bring a sha256, small ones their git blob."""
-    hub_like.says(REVISION, _says({"sha": COMMIT, "gated": False, "private": False, "new": 1}))
+    hub_like.says(REVISION, says({"sha": COMMIT, "gated": False, "private": False, "new": 1}))
     folder = {"type": "directory", "oid": "1" * 40, "size": 0, "path": "onnx"}
-    hub_like.says(TREE, _says([folder, _large("onnx/m.onnx"), _file("config.json"), _file("empty", b"")]))
+    hub_like.says(TREE, says([folder, _large("onnx/m.onnx"), _file("config.json"), _file("empty", b"")]))
     assert source.snapshot(MODEL, None) == Snapshot(
         ref=MODEL,
         commit=Commit(COMMIT),
         files=(
-            RemoteFile(path=RepoPath("config.json"), size=12, sha256=None, git_blob=GitBlob(_blob(DATA_BYTES))),
-            RemoteFile(path=RepoPath("empty"), size=0, sha256=EMPTY_SHA256, git_blob=GitBlob(_blob(b""))),
+            RemoteFile(path=RepoPath("config.json"), size=12, sha256=None, git_blob=GitBlob(git_blob(DATA_BYTES))),
+            RemoteFile(path=RepoPath("empty"), size=0, sha256=EMPTY_SHA256, git_blob=GitBlob(git_blob(b""))),
             RemoteFile(path=RepoPath("onnx/m.onnx"), size=12, sha256=Sha256(hashlib.sha256(DATA_BYTES).hexdigest())),
         ),
     )
@@ -111,7 +91,7 @@ def test_a_branch_is_pinned_and_its_commit_listed(source: HuggingFaceSource, hub
 
 def test_a_full_commit_needs_no_resolving(source: HuggingFaceSource, hub_like: Lookalike) -> None:
     """A pin that is listed again costs the pages only."""
-    hub_like.says(TREE, _says([_file("a")]))
+    hub_like.says(TREE, says([_file("a")]))
     source.snapshot(MODEL, COMMIT)
     assert hub_like.addresses == [f"{TREE}?{QUERY}"]
 
@@ -121,15 +101,15 @@ def test_a_revision_is_one_segment_of_the_address(
     source: HuggingFaceSource, hub_like: Lookalike, revision: str
 ) -> None:
     """A slash in a branch would otherwise be another address."""
-    hub_like.says(f"{API}/revision/{revision.replace('/', '%2F')}", _says({"sha": COMMIT}))
-    hub_like.says(TREE, _says([_file("a")]))
+    hub_like.says(f"{API}/revision/{revision.replace('/', '%2F')}", says({"sha": COMMIT}))
+    hub_like.says(TREE, says([_file("a")]))
     assert source.snapshot(MODEL, revision).commit == COMMIT
 
 
 def test_datasets_have_their_own_addresses(source: HuggingFaceSource, hub_like: Lookalike) -> None:
     """Listing and bytes."""
-    hub_like.says("/api/datasets/owner/name/revision/main", _says({"sha": COMMIT}))
-    hub_like.says(f"/api/datasets/owner/name/tree/{COMMIT}", _says([_file("a")]))
+    hub_like.says("/api/datasets/owner/name/revision/main", says({"sha": COMMIT}))
+    hub_like.says(f"/api/datasets/owner/name/tree/{COMMIT}", says([_file("a")]))
     hub_like.says(f"/datasets/owner/name/resolve/{COMMIT}/a", Answer(DATA_BYTES))
     assert source.snapshot(DATA, None).files[0].path == "a"
     assert _read(source, _address("a", ref=DATA)) == DATA_BYTES
@@ -142,8 +122,8 @@ def test_a_model_without_an_owner_is_one_that_the_hub_leads_from(
     gpt2 = SourceRef.parse("hf:gpt2")
     there = ("Location", "/api/models/openai-community/gpt2/revision/main")
     hub_like.says("/api/models/gpt2/revision/main", Answer(b"", 307, (there,)))
-    hub_like.says("/api/models/openai-community/gpt2/revision/main", _says({"sha": COMMIT}))
-    hub_like.says(f"/api/models/gpt2/tree/{COMMIT}", _says([_file("a")]))
+    hub_like.says("/api/models/openai-community/gpt2/revision/main", says({"sha": COMMIT}))
+    hub_like.says(f"/api/models/gpt2/tree/{COMMIT}", says([_file("a")]))
     assert source.snapshot(gpt2, None).ref == gpt2
     assert SourceRef.parse("hf:datasets/squad") == SourceRef(scheme="huggingface", repo="squad", dataset=True)
     with pytest.raises(ValueError, match="OWNER/NAME"):
@@ -157,9 +137,9 @@ def test_pages_are_followed_at_this_endpoint(make: Make, hub_like: Lookalike, ho
     def link(cursor: str) -> tuple[str, str]:
         return "Link", f'<{host or hub_like.url}{TREE}?recursive=true&expand=false&cursor={cursor}>; rel="next"'
 
-    hub_like.says(f"{TREE}?{QUERY}", _says([_file("a")], link("one")))
-    hub_like.says(f"{TREE}?cursor=one&{QUERY}", _says([_file("b")], link("two=")))
-    hub_like.says(f"{TREE}?cursor=two=&{QUERY}", _says([_file("c")]))
+    hub_like.says(f"{TREE}?{QUERY}", says([_file("a")], link("one")))
+    hub_like.says(f"{TREE}?cursor=one&{QUERY}", says([_file("b")], link("two=")))
+    hub_like.says(f"{TREE}?cursor=two=&{QUERY}", says([_file("c")]))
     files = make(token=SECRET).snapshot(MODEL, COMMIT).files
     assert [file.path for file in files] == ["a", "b", "c"]
     assert len(hub_like.seen) == 3
@@ -167,7 +147,7 @@ def test_pages_are_followed_at_this_endpoint(make: Make, hub_like: Lookalike, ho
 
 def test_pages_that_lead_in_a_circle_are_refused(source: HuggingFaceSource, hub_like: Lookalike) -> None:
     """Else a listing would never end."""
-    hub_like.says(TREE, _says([], ("Link", f"<{hub_like.url}{TREE}?cursor=x>; rel=next")))
+    hub_like.says(TREE, says([], ("Link", f"<{hub_like.url}{TREE}?cursor=x>; rel=next")))
     assert str(_failing(source)) == (
         f"{hub_like.host} answered in a way that is not understood.\n"
         "  repository: owner/name\n"
@@ -182,7 +162,7 @@ def test_pages_cost_something_together(source: HuggingFaceSource, hub_like: Look
 
     def page(following: str) -> Answer:
         link = ("Link", f"<{hub_like.url}{TREE}?cursor={following}>; rel=next")
-        return _says([{"type": "directory", "path": name}], link)
+        return says([{"type": "directory", "path": name}], link)
 
     hub_like.says(TREE, page("one"))
     hub_like.says(f"{TREE}?cursor=one", page("two"))
@@ -214,7 +194,7 @@ def test_an_entry_that_cannot_be_is_refused_by_name(
     source: HuggingFaceSource, hub_like: Lookalike, entry: dict[str, Any], reason: str
 ) -> None:
     """Exit 4, with the host and the entry; the rest of the listing is not taken."""
-    hub_like.says(TREE, _says([_file("fine"), entry]))
+    hub_like.says(TREE, says([_file("fine"), entry]))
     error = _failing(source)
     assert isinstance(error, IntegrityError)
     assert error.what == f"{hub_like.host} lists a file of owner/name that cannot be taken."
@@ -227,7 +207,7 @@ def test_names_that_no_disk_can_hold_together_are_refused(
     source: HuggingFaceSource, hub_like: Lookalike, twins: tuple[str, str]
 ) -> None:
     """On one system they would be one file."""
-    hub_like.says(TREE, _says([_file(path) for path in twins]))
+    hub_like.says(TREE, says([_file(path) for path in twins]))
     assert isinstance(_failing(source), IntegrityError)
 
 
@@ -236,8 +216,8 @@ def test_an_answer_of_another_shape_is_an_error_and_never_an_empty_list(
     source: HuggingFaceSource, hub_like: Lookalike, document: object
 ) -> None:
     """Both as a revision and as a listing."""
-    hub_like.says(REVISION, _says(document))
-    hub_like.says(TREE, _says(document))
+    hub_like.says(REVISION, says(document))
+    hub_like.says(TREE, says(document))
     assert isinstance(_failing(source, revision=None), SourceError)
     assert isinstance(_failing(source), SourceError)
 
@@ -247,7 +227,7 @@ def test_an_answer_of_another_shape_is_an_error_and_never_an_empty_list(
 
 def test_a_missing_repository_looks_like_a_private_one(source: HuggingFaceSource, hub_like: Lookalike) -> None:
     """The hub does not tell them apart, so neither does the error."""
-    hub_like.says(REVISION, _refuses(401, "RepoNotFound", "Repository not found"))
+    hub_like.says(REVISION, refuses(401, "RepoNotFound", "Repository not found"))
     error = _failing(source, revision=None)
     assert isinstance(error, NotFoundError)
     assert str(error) == (
@@ -262,8 +242,8 @@ def test_a_missing_repository_looks_like_a_private_one(source: HuggingFaceSource
 def test_a_gated_repository_says_where_its_conditions_are(make: Make, hub_like: Lookalike, status: int) -> None:
     """At lock time and at sync time."""
     source = make(token=SECRET)
-    hub_like.says(TREE, _refuses(status, "GatedRepo", f"Access to it is restricted, {SECRET}"))
-    hub_like.says(f"/owner/name/resolve/{COMMIT}/a%20b/%C3%A9%2B%26.txt", _refuses(status, "GatedRepo"))
+    hub_like.says(TREE, refuses(status, "GatedRepo", f"Access to it is restricted, {SECRET}"))
+    hub_like.says(f"/owner/name/resolve/{COMMIT}/a%20b/%C3%A9%2B%26.txt", refuses(status, "GatedRepo"))
     error = _failing(source)
     assert isinstance(error, AuthError)
     assert str(error) == (
@@ -277,13 +257,13 @@ def test_a_gated_repository_says_where_its_conditions_are(make: Make, hub_like: 
 
 def test_a_missing_revision_names_those_that_exist(source: HuggingFaceSource, hub_like: Lookalike) -> None:
     """What to write into models.toml instead."""
-    hub_like.says(f"{API}/revision/v9", _refuses(404, "RevisionNotFound", "Invalid rev id: v9"))
+    hub_like.says(f"{API}/revision/v9", refuses(404, "RevisionNotFound", "Invalid rev id: v9"))
     refs = {
         "branches": [{"name": "main", "ref": "r", "targetCommit": COMMIT}],
         "tags": [{"name": "v1"}],
         "converts": [],
     }
-    hub_like.says(f"{API}/refs", _says(refs))
+    hub_like.says(f"{API}/refs", says(refs))
     assert str(_failing(source, revision="v9")) == (
         f"owner/name does not have the revision v9 at {hub_like.host}.\n"
         "  branches: main\n"
@@ -295,7 +275,7 @@ def test_a_missing_revision_names_those_that_exist(source: HuggingFaceSource, hu
 def test_a_file_that_is_gone_is_not_found(source: HuggingFaceSource, hub_like: Lookalike) -> None:
     """At the locked commit; another file of the model may still be there."""
     hub_like.says(
-        f"/owner/name/resolve/{COMMIT}/a%20b/%C3%A9%2B%26.txt", _refuses(404, "EntryNotFound", "Entry not found")
+        f"/owner/name/resolve/{COMMIT}/a%20b/%C3%A9%2B%26.txt", refuses(404, "EntryNotFound", "Entry not found")
     )
     assert str(_opening(source)) == (
         f"{hub_like.host} does not have a b/é+&.txt of owner/name at the locked commit.\n"
@@ -306,7 +286,7 @@ def test_a_file_that_is_gone_is_not_found(source: HuggingFaceSource, hub_like: L
 
 def test_a_refused_token_is_said(make: Make, hub_like: Lookalike) -> None:
     """A 401 without a code: the token is wrong, whatever the repository is."""
-    hub_like.says(TREE, _refuses(401, "", "Invalid credentials in Authorization header"))
+    hub_like.says(TREE, refuses(401, "", "Invalid credentials in Authorization header"))
     error = _failing(make(token=SECRET))
     assert isinstance(error, AuthError)
     assert error.what == f"{hub_like.host} refuses the token for owner/name."
@@ -325,7 +305,7 @@ def test_a_429_is_waited_for_as_its_headers_say(
     source: HuggingFaceSource, hub_like: Lookalike, slept: list[float], headers: dict[str, str], wait_s: float
 ) -> None:
     """Retry-After, else the limit that is spent."""
-    hub_like.says(TREE, _refuses(429, **headers), _says([_file("a")]))
+    hub_like.says(TREE, refuses(429, **headers), says([_file("a")]))
     source.snapshot(MODEL, COMMIT)
     assert slept == [wait_s]
 
@@ -381,7 +361,7 @@ def test_more_than_16_gib_are_never_asked_for_at_once(source: HuggingFaceSource,
 
 def test_the_hub_tells_whose_token_it_is(make: Make, hub_like: Lookalike) -> None:
     """For `fetcher auth`; a wrong token is told from a hub that is down."""
-    hub_like.says("/api/whoami-v2", _says({"type": "user", "name": "somebody", "orgs": []}), _refuses(401), _says([]))
+    hub_like.says("/api/whoami-v2", says({"type": "user", "name": "somebody", "orgs": []}), refuses(401), says([]))
     source = make(token=SECRET)
     assert source.user() == "somebody"
     with pytest.raises(AuthError, match="refuses the token"):

@@ -23,8 +23,9 @@ from fetcher.core.pointer import Pointer
 from fetcher.errors import AuthError, FetcherError, NotFoundError, SourceError
 from fetcher.net import failures
 from fetcher.net.credentials import Credential
-from fetcher.net.http import HttpClient, Reply
+from fetcher.net.http import HttpClient
 from fetcher.net.redact import printable
+from fetcher.net.reply import Reply
 from fetcher.sources.git_lfs.access import Access, Place, checked_headers, may_lead
 from fetcher.sources.git_lfs.remote import Remote
 

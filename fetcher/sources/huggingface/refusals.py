@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from fetcher.core.manifest import SourceRef
 from fetcher.errors import AuthError, FetcherError, NotFoundError
-from fetcher.net.http import Reply
 from fetcher.net.redact import printable
+from fetcher.net.reply import Reply
 from fetcher.sources.hub_words import HubWords
 
 

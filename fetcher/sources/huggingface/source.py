@@ -28,9 +28,10 @@ from fetcher.core.retry import RetrySchedule
 from fetcher.errors import FetcherError, NotFoundError
 from fetcher.net import failures, heads
 from fetcher.net.credentials import Credential, Token
-from fetcher.net.http import HttpClient, Reply
+from fetcher.net.http import HttpClient
 from fetcher.net.patience import Patience
 from fetcher.net.redact import host_of, printable
+from fetcher.net.reply import Reply
 from fetcher.sources.allowance import Allowance
 from fetcher.sources.hub_words import HubWords, named_refs
 from fetcher.sources.huggingface.refusals import Refusals

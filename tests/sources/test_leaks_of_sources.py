@@ -10,7 +10,6 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,33 +17,15 @@ from tests.cli.command import Desk, desk
 from tests.hub.publish import read_tree
 from tests.leaks import OTHER_SECRET, QUIET, SECRET, ProcessList, assert_unseen, carried, holds, log_in
 from tests.net.wire import CUT, Wire, reply
-from tests.sources.git_server import Asked, GitServer, basic, needs_git_lfs, serving
+from tests.sources.git_server import Asked, GitServer, basic, needs_git_lfs
+from tests.sources.hf_lookalike import API, RESOLVE, TREE, file, large, says
 from tests.sources.lookalike import API as MODELSCOPE
 from tests.sources.lookalike import COMMIT, Answer, Lookalike, blob, listing, ok, status
 
-API, RESOLVE = "/api/models/owner/name", f"/owner/name/resolve/{COMMIT}"
-TREE = f"{API}/tree/{COMMIT}"
 SMALL, LARGE = b"{}", b"the bytes of a large file"
 LINK_SECRET = "link-8901-SECRET"
 
 StartHub = Callable[..., Lookalike]
-
-
-def _json(document: object, *headers: tuple[str, str], code: int = 200) -> Answer:
-    return Answer(json.dumps(document).encode(), code, (("Content-Type", "application/json"), *headers))
-
-
-def _file(path: str, data: bytes) -> dict[str, Any]:
-    return {
-        "type": "file",
-        "path": path,
-        "size": len(data),
-        "oid": hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest(),
-    }
-
-
-def _large(path: str, data: bytes) -> dict[str, Any]:
-    return {**_file(path, data), "oid": "9" * 40, "lfs": {"oid": hashlib.sha256(data).hexdigest(), "size": len(data)}}
 
 
 @pytest.fixture
@@ -54,8 +35,8 @@ def start() -> Iterator[StartHub]:
 
         def made(host: str = "127.0.0.1") -> Lookalike:
             hub = stack.enter_context(Lookalike(host))
-            hub.says(f"{API}/revision/main", _json({"sha": COMMIT}))
-            hub.says(TREE, _json([_file("config.json", SMALL), _large("a.bin", LARGE)]))
+            hub.says(f"{API}/revision/main", says({"sha": COMMIT}))
+            hub.says(TREE, says([file("config.json", SMALL), large("a.bin", LARGE)]))
             hub.says(f"{RESOLVE}/config.json", Answer(SMALL)).says(f"{RESOLVE}/a.bin", Answer(LARGE))
             hub.says(f"{MODELSCOPE}/commits", ok({"Commit": [{"Id": COMMIT}]}))
             hub.says(f"{MODELSCOPE}/repo/files", listing(blob("a.bin", LARGE), blob("config.json", SMALL)))
@@ -93,8 +74,8 @@ def test_the_token_of_hugging_face_is_for_the_hub_and_not_for_where_it_leads(
     for name, data in (("config.json", SMALL), ("a.bin", LARGE)):
         hub.says(f"{RESOLVE}/{name}", status(302, ("Location", f"{cdn.url}/cdn/{name}?X-Amz-Signature=1")))
         cdn.says(f"/cdn/{name}", Answer(data, headers=(("Set-Cookie", f"again={SECRET}"),)))
-    hub.says(TREE, _json([_large("a.bin", LARGE)], ("Link", f'<{cdn.url}{TREE}?cursor=2>; rel="next"')))
-    hub.says(f"{TREE}?cursor=2", _json([_file("config.json", SMALL)]))
+    hub.says(TREE, says([large("a.bin", LARGE)], ("Link", f'<{cdn.url}{TREE}?cursor=2>; rel="next"')))
+    hub.says(f"{TREE}?cursor=2", says([file("config.json", SMALL)]))
     at.environment["HF_ENDPOINT"] = hub.url
     if kept == "login":
         log_in(at, hub.url)
@@ -148,18 +129,18 @@ def test_mirrors_and_other_hubs_get_no_token_of_hugging_face(at: Desk, start: St
 
 _B64 = base64.b64encode(f"oauth2:{SECRET}".encode()).decode()
 _ECHOES = {
-    "message": (f"{API}/revision/main", _json({}, ("X-Error-Message", f"bad token {SECRET}"), code=403)),
-    "code": (f"{API}/revision/main", _json({}, ("X-Error-Code", SECRET.upper()), code=500)),
+    "message": (f"{API}/revision/main", says({}, ("X-Error-Message", f"bad token {SECRET}"), status=403)),
+    "code": (f"{API}/revision/main", says({}, ("X-Error-Code", SECRET.upper()), status=500)),
     "gated": (
         f"{API}/revision/main",
-        _json({}, ("X-Error-Code", "GatedRepo"), ("X-Error-Message", _B64), code=403),
+        says({}, ("X-Error-Code", "GatedRepo"), ("X-Error-Message", _B64), status=403),
     ),
-    "commit": (f"{API}/revision/main", _json({"sha": SECRET})),
-    "name": (TREE, _json([_large(f"weights-{SECRET}.bin", LARGE)])),
-    "hostile name": (TREE, _json([_file(f"../{SECRET}", SMALL)])),
-    "kind": (TREE, _json([{**_file("a", SMALL), "type": SECRET}])),
-    "hash": (TREE, _json([{**_file("a", SMALL), "oid": SECRET}])),
-    "link in a circle": (TREE, _json([], ("Link", f'<http://h/?recursive=true&expand=false&{SECRET}>; rel="next"'))),
+    "commit": (f"{API}/revision/main", says({"sha": SECRET})),
+    "name": (TREE, says([large(f"weights-{SECRET}.bin", LARGE)])),
+    "hostile name": (TREE, says([file(f"../{SECRET}", SMALL)])),
+    "kind": (TREE, says([{**file("a", SMALL), "type": SECRET}])),
+    "hash": (TREE, says([{**file("a", SMALL), "oid": SECRET}])),
+    "link in a circle": (TREE, says([], ("Link", f'<http://h/?recursive=true&expand=false&{SECRET}>; rel="next"'))),
     "redirect": (TREE, status(302, ("Location", f"http://{SECRET}:{SECRET}@{SECRET}.invalid/"))),
 }
 
@@ -197,13 +178,6 @@ class Watched:
         for root in self._roots:
             self.found |= {name for name, data in read_tree(root).items() if holds(data.decode("latin-1"))}
         return self.batch(asked) if asked.path.endswith("/objects/batch") else None
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[GitServer]:
-    server = GitServer(root=tmp_path / "repositories", storage=tmp_path / "lfs")
-    with serving(server):
-        yield server
 
 
 def _wants(at: Desk, server: GitServer, name: str) -> None:
