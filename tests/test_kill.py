@@ -1,5 +1,6 @@
 """Rule 3: killed at any instant, the next run goes on from the bytes on disk."""
 
+import hashlib
 import random
 import signal
 import subprocess
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from fetcher.core.digest import Sha256
+from fetcher.disk.store import Store
 from tests.cli.command import Desk, desk
 from tests.hub.faults import OBJECT, FaultProxy, Rule, Slow
 from tests.hub.publish import MIB, Publisher
@@ -85,3 +88,34 @@ def test_fifty_kills_of_a_large_file_cost_at_most_the_open_parts(
     """SIGKILL during a sync of one file of 2 GiB over four connections."""
     one = {"model.safetensors": 2048 * MIB}
     record_property("sent", loop.run(one, kills=50, rate=12 * MIB, connections=4))
+
+
+def test_a_byte_flipped_in_a_partial_costs_its_part_only(
+    tmp_path: Path, publisher: Publisher, fault_proxy: Callable[..., FaultProxy]
+) -> None:
+    """What is on disk of a killed download is proven, part by part, before the next run goes on."""
+    size = 120 * MIB
+    tree = publisher.publish("owner/model", {"model.safetensors": size})
+    proxy = fault_proxy(Rule(OBJECT, Slow(rate=40 * MIB)))
+    at = desk(tmp_path / "project", proxy.url)
+    at.model()
+    at.ok("lock")
+    store = Store(Path(at.environment["FETCHER_STORE"]))
+    name = Sha256(hashlib.sha256(tree["model.safetensors"]).hexdigest())
+    process = at.start("sync", "-q", "--connections", "2")
+    while store.partial_size(name) < 48 * MIB:
+        assert process.poll() is None, "the download was over too soon to say anything"
+    process.kill()
+    process.communicate()
+    recorded = store.partial_size(name)
+    (partial,) = store.partial_folder(name).glob("data-*")
+    with partial.open("r+b") as data:
+        byte = data.read(1)
+        data.seek(0)
+        data.write(bytes([byte[0] ^ 1]))
+    before = sum(proxy.body_bytes.values())
+    proxy.plan.clear()
+    at.ok("sync")
+    assert at.placed() == tree
+    in_sockets = 4 * MIB  # the proxy counts what nobody read any more
+    assert sum(proxy.body_bytes.values()) - before <= size - recorded + _OPEN_PART + in_sockets
