@@ -230,6 +230,7 @@ def test_what_the_official_client_has_put_into_its_cache_is_kept_and_used(
     assert _project(at).sync().is_empty()
     assert {path: path.lstat().st_ino for path in cache.rglob("*")} == before
     assert read_tree(_project(at).path("tiny")) == tree
+    assert not (at.folder / ".fetcher/ready").exists()  # the front room reads no variable of theirs
     at.environment |= {"MODELSCOPE_CACHE": str(tmp_path / "new"), "HF_HUB_CACHE": str(tmp_path / "new")}
     assert len(_plan(at).place) == len(tree) + 1
     at.manifest("")
