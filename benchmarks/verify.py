@@ -113,6 +113,7 @@ def _write(path: Path, size: int, number: int) -> LockedFile:
             piece = block[: size - start]
             file.write(piece)
             sha256.update(piece)
+    path.chmod(0o444)  # as sync places them
     return LockedFile(path=RepoPath(path.name), sha256=Sha256(sha256.hexdigest()), size=size)
 
 

@@ -29,6 +29,7 @@ from fetcher.core.plan import Wanted
 from fetcher.core.proof import FULL, Depth, Proof, spans_that_differ
 from fetcher.disk.chunks import CHUNK, ChunkList, chunk_stop
 from fetcher.disk.hashing import opened, sha256_of_descriptor
+from fetcher.disk.mapped import mapped
 from fetcher.disk.partial import never
 from fetcher.disk.share import read_at
 from fetcher.disk.store import SMALL_BELOW
@@ -133,10 +134,17 @@ class Prover(Closing):
             wait([future for future in futures if not future.cancel()])  # the descriptor is closed next
 
     def _blake3_of(self, descriptor: int, start: int, size: int) -> str:
-        hasher = blake3()
-        for piece in _pieces(descriptor, self._buffer(), start, chunk_stop(start, size), self._stop):
-            hasher.update(piece)
-        self._events.bytes_hashed(chunk_stop(start, size) - start)
+        stop = chunk_stop(start, size)
+        _go_on(self._stop)
+        part = mapped(descriptor, start, stop - start)
+        if part is None:
+            hasher = blake3()
+            for piece in _pieces(descriptor, self._buffer(), start, stop):
+                hasher.update(piece)
+        else:
+            with part:
+                hasher = blake3(part)
+        self._events.bytes_hashed(stop - start)
         return str(hasher.hexdigest())
 
     def _buffer(self) -> memoryview:
@@ -163,8 +171,9 @@ def hash_whole(
     """
     whole, digests, buffer = hashlib.sha256(), [], memoryview(bytearray(_PIECE))
     for start in range(0, size, CHUNK):
+        _go_on(stop)
         hasher = blake3()
-        for piece in _pieces(descriptor, buffer, start, chunk_stop(start, size), stop):
+        for piece in _pieces(descriptor, buffer, start, chunk_stop(start, size)):
             whole.update(piece)
             hasher.update(piece)
         hashed(chunk_stop(start, size) - start)
@@ -172,11 +181,12 @@ def hash_whole(
     return Sha256(whole.hexdigest()), ChunkList(size=size, digests=tuple(digests))
 
 
-def _pieces(
-    descriptor: int, buffer: memoryview, start: int, end: int, stop: Callable[[], bool]
-) -> Iterator[memoryview]:
+def _go_on(stop: Callable[[], bool]) -> None:
     if stop():
         raise InterruptedRun("Interrupted while files on disk were being hashed.")
+
+
+def _pieces(descriptor: int, buffer: memoryview, start: int, end: int) -> Iterator[memoryview]:
     while start < end:
         count = read_at(descriptor, buffer[: end - start], start)
         if count == 0:

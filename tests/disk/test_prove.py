@@ -1,5 +1,6 @@
 """Files hashed over all cores, beside hashlib and blake3 alone."""
 
+import sys
 import threading
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from fetcher.core.interfaces import NoEvents
 from fetcher.core.plan import Wanted
 from fetcher.core.proof import FULL, Depth
 from fetcher.disk.chunks import CHUNK, ChunkList
+from fetcher.disk.hashing import opened
+from fetcher.disk.mapped import mapped
 from fetcher.disk.prove import Prover
 from fetcher.errors import InterruptedRun
 from tests.disk.looks import sha, wanted
@@ -52,19 +55,24 @@ def _prover(lists: _Lists, depth: Depth = FULL, events: _Counts | None = None) -
     return Prover(known=lists.known, keep=lists.keep, depth=depth, events=events, cores=3)
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
+@pytest.fixture(params=[0o444, 0o644], ids=["mapped", "read"])
+def file(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A file to which nobody may write is looked at in the page cache; any other is read."""
     path = tmp_path / "model.bin"
     path.write_bytes(_DATA)
+    path.chmod(request.param)
     return path
 
 
 def _flip(path: Path, offset: int) -> None:
+    mode = path.stat().st_mode
+    path.chmod(0o644)
     with path.open("r+b") as file:
         file.seek(offset)
         byte = file.read(1)[0]
         file.seek(offset)
         file.write(bytes([byte ^ 1]))
+    path.chmod(mode)
 
 
 def test_a_right_file_is_proven_by_its_chunks(file: Path) -> None:
@@ -87,6 +95,20 @@ def test_one_flipped_byte_is_found_with_its_chunk(file: Path, offset: int) -> No
     start = offset // CHUNK * CHUNK
     assert proof.sha256 == sha(file.read_bytes())
     assert proof.differs == (Span(start=start, stop=min(start + CHUNK, len(_DATA))),)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="files are read elsewhere")
+def test_only_a_file_to_which_nobody_may_write_is_mapped(file: Path) -> None:
+    """One that is cut short while it is mapped would end the process without a word."""
+    is_fixed = not file.stat().st_mode & 0o222
+    with opened(file) as descriptor:
+        part = mapped(descriptor, CHUNK, 4096)
+        beyond = mapped(descriptor, CHUNK, len(_DATA))
+    assert (part is not None) is is_fixed
+    assert beyond is None
+    if part is not None:
+        with part:
+            assert part[:] == _DATA[CHUNK : CHUNK + 4096]
 
 
 def test_without_a_list_sha256_decides_and_the_list_is_kept(file: Path) -> None:
