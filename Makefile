@@ -46,7 +46,7 @@ crash: $(VENV)/.dev  ## Stop each command at every one of its file operations; t
 
 .PHONY: hostile
 hostile: $(VENV)/.dev ## Every kind of source against every kind of hostile server; slow
-	$(BIN)/pytest -n 2 -m 'slow or not slow' tests/sources/test_hostile.py
+	$(BIN)/pytest -n 2 -m 'slow or not slow' tests/sources/test_hostile.py tests/sources/test_leaks_of_sources.py
 
 test: check debian   ## All checks and tests
 	$(BIN)/pytest -n 2
