@@ -21,8 +21,8 @@ from urllib.parse import quote, unquote
 
 from fetcher.serve import hf_protocol, protocol
 from fetcher.serve.hf_answers import HuggingFaceAnswers
-from fetcher.serve.protocol import Answer, Request, UnsatisfiableRangeError
 from fetcher.serve.repositories import LFS_SIZE, Library, RepoKey, Repository, StoredFile
+from fetcher.serve.wire import Answer, Request, UnsatisfiableRangeError
 
 LINK_LIFETIME_S = 1800  # the live hub signs for 20 to 30 minutes
 USER = "fetcher"

@@ -10,8 +10,9 @@ from typing import Protocol
 from fetcher.core.digest import is_commit
 from fetcher.serve import hf_protocol
 from fetcher.serve.lfs import ATTRIBUTES, MAX_ATTRIBUTES, lfs_files
-from fetcher.serve.protocol import Answer, Request, UnsatisfiableRangeError, object_path, unsatisfiable
+from fetcher.serve.protocol import object_path, unsatisfiable
 from fetcher.serve.repositories import DEFAULT_BRANCH, Library, Repository, StoredFile, Tree
+from fetcher.serve.wire import Answer, Request, UnsatisfiableRangeError
 
 USER = "fetcher"
 

@@ -18,8 +18,8 @@ from hashlib import sha1
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from fetcher.core.digest import GitBlob
-from fetcher.serve.protocol import Answer, FileSlice, Headers, Request, cdn_range
 from fetcher.serve.repositories import RepoKey, Revisions, StoredFile, Tree
+from fetcher.serve.wire import Answer, FileSlice, Headers, Request, cdn_range
 
 DEFAULT_REVISION = "main"
 PAGE = 1000  # entries

@@ -32,8 +32,8 @@ from typing import Any, Self
 from fetcher.core.units import count_text, size_text
 from fetcher.errors import ConfigError
 from fetcher.serve.answers import Answers, Doorkeeper
-from fetcher.serve.protocol import Answer, FileSlice, Request
 from fetcher.serve.repositories import Library, Revisions
+from fetcher.serve.wire import Answer, FileSlice, Request
 
 MAX_CONNECTIONS = 256
 MAX_BODY = 64 * 1024  # bytes of a request; a login needs far less

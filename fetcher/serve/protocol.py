@@ -13,12 +13,13 @@ Oddities kept on purpose, each held by tests/serve/test_protocol.py:
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha1
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from fetcher.core.digest import is_commit
 from fetcher.serve.repositories import DEFAULT_BRANCH, LFS_SIZE, RepoKey, Revisions, StoredFile, Tree
+from fetcher.serve.wire import Answer, ByteRange, FileSlice, Headers, Request, cdn_range, gateway_range
 
 LISTING_CUT = 3000  # entries, folders count
 DEFAULT_PAGE_SIZE = 50
@@ -29,9 +30,6 @@ REPOSITORY_NOT_FOUND = 10010205001
 BAD_TOKEN = 10010103009
 
 _LFS_OBJECT = re.compile(r"/lfs-objects/([0-9a-f]{2})/([0-9a-f]{2})/([0-9a-f]{60})\Z")
-_BOUNDED_RANGE = re.compile(r"bytes=([0-9]{1,18})-([0-9]{1,18})\Z")
-_OPEN_RANGE = re.compile(r"bytes=([0-9]{1,18})-\Z")
-_SUFFIX_RANGE = re.compile(r"bytes=-([0-9]{1,18})\Z")
 
 
 # Questions
@@ -135,16 +133,6 @@ Question = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """One HTTP request; names of headers are in lower case."""
-
-    method: str
-    target: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
-
-
 def question_of(request: Request) -> Question | None:
     """What is asked; None for a path that this hub does not have.
 
@@ -235,77 +223,7 @@ def _token_in(body: bytes) -> str:
     return token
 
 
-# Ranges
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ByteRange:
-    """Bytes `start` (included) to `stop` (excluded)."""
-
-    start: int
-    stop: int
-
-
-class UnsatisfiableRangeError(ValueError):
-    """The range starts behind the end of the file (RFC 9110, 15.5.17)."""
-
-
-def cdn_range(header: str | None, size: int) -> ByteRange | None:
-    """The part that the CDN path sends; None is the whole file (RFC 9110, 14.2).
-
-    Raises:
-        UnsatisfiableRangeError: Nothing of the range exists.
-    """
-    if header is None:
-        return None
-    if found := _SUFFIX_RANGE.match(header):
-        if int(found[1]) == 0 or size == 0:
-            raise UnsatisfiableRangeError(header)
-        return ByteRange(start=max(0, size - int(found[1])), stop=size)
-    if found := _OPEN_RANGE.match(header):
-        return _clipped(int(found[1]), size, size, header)
-    return gateway_range(header, size)
-
-
-def gateway_range(header: str | None, size: int) -> ByteRange | None:
-    """The part that the gateway sends of a small file: bounded ranges only.
-
-    Raises:
-        UnsatisfiableRangeError: Nothing of the range exists.
-    """
-    found = _BOUNDED_RANGE.match(header or "")
-    if not found or int(found[2]) < int(found[1]):
-        return None
-    return _clipped(int(found[1]), int(found[2]) + 1, size, header or "")
-
-
-def _clipped(start: int, stop: int, size: int, header: str) -> ByteRange:
-    if start >= size:
-        raise UnsatisfiableRangeError(header)
-    return ByteRange(start=start, stop=min(stop, size))
-
-
 # Answers
-
-Headers = tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileSlice:
-    """Bytes `start` to `stop` of a file, to be sent as they are."""
-
-    file: StoredFile
-    start: int
-    stop: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """One HTTP reply; the server adds Content-Length, Date and Server."""
-
-    status: int
-    headers: Headers = ()
-    body: bytes | FileSlice = b""
 
 
 def _json(status: int, document: Mapping[str, object], headers: Headers = ()) -> Answer:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from fetcher.serve.answers import LINK_LIFETIME_S, Answers, Doorkeeper
-from fetcher.serve.protocol import Answer, FileSlice, Request
 from fetcher.serve.repositories import Library
+from fetcher.serve.wire import Answer, FileSlice, Request
 from tests.hub.publish import MIB, Publisher
 
 TOKEN = "ms-secret"

@@ -8,17 +8,9 @@ import pytest
 
 from fetcher.core.digest import Commit, Sha256
 from fetcher.serve import protocol
-from fetcher.serve.protocol import (
-    ByteRange,
-    GetFile,
-    GetObject,
-    ListFiles,
-    Login,
-    Request,
-    UnsatisfiableRangeError,
-    question_of,
-)
+from fetcher.serve.protocol import GetFile, GetObject, ListFiles, Login, question_of
 from fetcher.serve.repositories import RepoKey, Revisions, Stamp, StoredFile, Tree
+from fetcher.serve.wire import ByteRange, FileSlice, Request, UnsatisfiableRangeError, cdn_range
 
 KEY = RepoKey(owner="o", name="n")
 HEX = "0123456789abcdef" * 4
@@ -70,14 +62,14 @@ def get(target: str) -> protocol.Question | None:
 def test_the_cdn_path_sends_the_range_or_the_whole(header: str | None, part: tuple[int, int] | None) -> None:
     """RFC 9110, 14.2: what is not understood is ignored."""
     expected = ByteRange(start=part[0], stop=part[1]) if part else None
-    assert protocol.cdn_range(header, 100) == expected
+    assert cdn_range(header, 100) == expected
 
 
 @pytest.mark.parametrize("header", ["bytes=100-", "bytes=100-200", "bytes=-0"])
 def test_a_range_behind_the_end_is_unsatisfiable(header: str) -> None:
     """RFC 9110, 15.5.17: 416 rather than an empty body."""
     with pytest.raises(UnsatisfiableRangeError):
-        protocol.cdn_range(header, 100)
+        cdn_range(header, 100)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +87,7 @@ def test_the_gateway_answers_200_and_knows_bounded_ranges_only(
 ) -> None:
     """The oddity by which a client that looks for 206 goes wrong."""
     answer = protocol.gateway_file(stored("a", 100), {"range": header} if header else {})
-    assert isinstance(answer.body, protocol.FileSlice)
+    assert isinstance(answer.body, FileSlice)
     assert (answer.status, dict(answer.headers).get("Content-Range")) == (200, content_range)
     assert answer.body.stop - answer.body.start == count
 
