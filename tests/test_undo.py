@@ -178,3 +178,14 @@ def test_status_says_what_the_trash_holds_and_the_bounds_hold(at: Desk) -> None:
         "error: FETCHER_TRASH_AGE: expected an age such as 30d or 12h, got 'soon'.\n"
         "  fix: correct FETCHER_TRASH_AGE or unset it\n"
     )
+
+
+def test_a_sync_after_a_killed_undo_goes_forward(at: Desk) -> None:
+    """What came back is fetcher's, though the undo did not live to say so."""
+    at.ok("sync")
+    after = {path: data for path, (_, _, data) in snapshot(at.folder).items()}
+    assert _killed(at, "undo", 14)
+    half = {path: data for path, (_, _, data) in snapshot(at.folder).items()}
+    assert half != after, "the kill came too early"
+    at.ok("sync")
+    assert {path: data for path, (_, _, data) in snapshot(at.folder).items()} == after
