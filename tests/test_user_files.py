@@ -123,6 +123,10 @@ def test_a_lost_index_loses_nothing(at: Desk) -> None:
     at.ok("lock")
     at.ok("sync")
     assert set(at.placed()) == set(_TREE), "without the index nothing is known to be fetcher's"
+    at.model(more='exclude = ["sub/other.bin", "config.json"]')
+    at.ok("lock")
+    at.ok("sync")
+    assert set(at.placed()) == set(_TREE), "what was found right is not fetcher's either"
 
 
 def test_other_files_in_the_target_are_none_of_fetcher_s_business(at: Desk) -> None:

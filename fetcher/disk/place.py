@@ -69,7 +69,6 @@ class Placer:
         name = wanted.path.rpartition("/")[2]
         with self._made_folder(wanted) as folder:
             self._sweep(folder)
-            looked_ns = time.time_ns()
             prepared = self._prepared.pop(wanted.spot, None)
             temporary = prepared or temporary_name(name)
             try:
@@ -77,6 +76,7 @@ class Placer:
                     write_name(folder, temporary, wanted)
                 elif prepared is None:
                     bring(source, folder, temporary, wanted)
+                looked_ns = time.time_ns()  # a copy of gigabytes is dated at its end
                 self._publish(folder, temporary, name, wanted.spot, known)
             finally:
                 folder.unlink(temporary)
