@@ -15,7 +15,6 @@ if TYPE_CHECKING:
         login,
         logout,
         model_file_download,
-        path,
         snapshot_download,
     )
     from fetcher.core.lock import Lock, LockedFile, LockedModel, Staleness
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
         TerminatedRun,
     )
     from fetcher.logins import Login
+    from fetcher.places import path
     from fetcher.project import Project
     from fetcher.results import LockChange, Status
     from fetcher.settings import Flags, Settings
@@ -112,6 +112,7 @@ _ROOMS = {  # name: the module that has it; every other one is an error
     "Status": "results",
     "Undone": "undo",
     "Wanted": "core.moves",
+    "path": "places",
 }
 
 if not TYPE_CHECKING:  # or a type checker would take any name for one that exists

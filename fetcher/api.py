@@ -1,8 +1,7 @@
-"""Functions for programs that need no project of their own, beside `Project` (project.py).
+"""Functions for programs that need no project, beside `Project` (project.py) and `path` (places.py).
 
-`path` is for a script that uses a model of the repository in which it stands.  The others have the
-names and the parameters of the official ModelScope client, so that an import is all that changes,
-and the rules of `fetcher download`: verified, resumed, shared with the store, nothing of the user's
+They have the names and the parameters of the official ModelScope client, so that an import is all that
+changes, and the rules of `fetcher download`: verified, resumed, shared with the store, nothing of the user's
 replaced, and an error where the client would return an empty folder.
 
 Promises (tests/api/test_download.py, test_official.py):
@@ -21,7 +20,6 @@ from fetcher.errors import ConfigError
 from fetcher.formats.manifest_entry import Entry
 from fetcher.logins import Login, Logins
 from fetcher.oneoff import Destination, OneOff, name_of, source_of, with_hub
-from fetcher.project import Project
 from fetcher.settings import Flags, Settings
 from fetcher.watch import Event, Listener
 
@@ -29,21 +27,6 @@ Folder = str | os.PathLike[str]
 Patterns = str | Iterable[str]
 LayoutName = Literal["modelscope", "huggingface"]
 OnEvent = Callable[[Event], object]
-
-
-def path(name: str, file: str | None = None, *, start: Folder | None = None) -> Path:
-    """Where a model's files are, or one of them, in the project of the current folder.
-
-    Args:
-        name: NAME of the model in models.toml.
-        file: One of its files.
-        start: A folder of the project, or a file in it, such as `__file__`.
-
-    Raises:
-        ConfigError: There is no project, or no such model or file in its lock.
-        DifferenceError: What was asked for is not there yet.
-    """
-    return Project.find(start).path(name, file)
 
 
 def snapshot_download(

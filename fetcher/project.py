@@ -16,7 +16,7 @@ from pathlib import Path
 
 from fetcher.core.cache import shared_caches
 from fetcher.core.change import Usage
-from fetcher.core.choice import EVERYTHING, Choice, chosen_models, unknown_models
+from fetcher.core.choice import EVERYTHING, Choice, chosen_models
 from fetcher.core.interfaces import Events, NoEvents
 from fetcher.core.lock import Lock, staleness
 from fetcher.core.lockdiff import compare_locks
@@ -35,10 +35,11 @@ from fetcher.disk.staging import Staging
 from fetcher.disk.store import Store
 from fetcher.disk.tidy import usage
 from fetcher.disk.trash import Trash
-from fetcher.errors import ConfigError, DifferenceError, InterruptedRun
+from fetcher.errors import ConfigError, InterruptedRun
 from fetcher.formats.conflict import Merged, has_markers, merge_conflict
 from fetcher.formats.lock_toml import write_lock
 from fetcher.pins import Pins, root_of
+from fetcher.places import locate
 from fetcher.prepare import Pair, prepare_fresh
 from fetcher.resolve import KEEP_PINS, Upgrade, resolve
 from fetcher.results import LockChange, Status
@@ -283,31 +284,7 @@ class Project(Pins):
             DifferenceError: The model is not locked yet, or what was asked for is not there.
         """
         self._reread()
-        lock = self.frozen_lock()
-        model = lock.models.get(name)  # type: ignore[call-overload]
-        if model is None and name in self.layout.targets:
-            raise DifferenceError(
-                f"{self.lock_path.name} has no model {name} yet.", fix="run `fetcher lock`, then `fetcher sync`"
-            )
-        if model is None:
-            raise unknown_models([name], lock.models)
-        folder = self._folder(lock, model.name)
-        if file is None:
-            missing = [item.path for item in model.files if not os.path.lexists(folder / item.path)]
-            if missing:
-                raise DifferenceError(
-                    f"{len(missing)} of {len(model.files)} files of {name} are not there yet.",
-                    facts=[f"missing: {path}" for path in missing[:5]],
-                    fix=f"run `fetcher sync {name}`",
-                )
-            return folder
-        if file not in {item.path for item in model.files}:
-            raise ConfigError(
-                f"{self.lock_path.name} has no file {file} in {name}.", fix=f"run `fetcher path {name}` for the folder"
-            )
-        if not os.path.lexists(folder / file):
-            raise DifferenceError(f"{folder / file} is not there yet.", fix=f"run `fetcher sync {name}`")
-        return folder / file
+        return locate(self, name, file)
 
     def why(self, file: str | os.PathLike[str]) -> list[Why]:
         """Which models have a file, or why they have not; `fetcher why`.  Looks at the lock only.

@@ -15,7 +15,7 @@ from fetcher.core.manifest import Layout
 from fetcher.core.paths import ModelName
 from fetcher.core.plan import Plan, Wanted, wanted_files
 from fetcher.core.proof import Depth
-from fetcher.disk.names import settled
+from fetcher.disk.names import settled, snapshot_folder
 from fetcher.disk.scan import Scan
 from fetcher.disk.targets import real_targets
 from fetcher.sync import Workplace
@@ -71,9 +71,7 @@ class Surveyor:
 
     def folder(self, lock: Lock, name: ModelName) -> Path:
         """Where the files of a locked model go."""
-        targets = targets_of(lock, self._layout, self._root)
-        place = self._cache_places(lock, targets).get(name)
-        return self._root / targets[name] / (place.folder if place else "")
+        return snapshot_folder(lock, self._layout, self._root, name)
 
     def _cache_places(self, lock: Lock, targets: Mapping[str, str]) -> dict[str, CachePlace]:
         return settled(cache_places(lock, self._layout), targets, self._root)

@@ -123,8 +123,9 @@ def path(
     json: Json = False,
 ) -> None:
     """Print where a model's files are, for scripts.  Exits 1 if they are not there yet."""
-    project = open_project(common)
-    found = project.path(name, file)
+    from fetcher.places import locate
+
+    found = locate(open_pins(common), name, file)
     if json:
         render.document({"path": str(found)})
     else:

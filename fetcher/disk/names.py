@@ -9,9 +9,13 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from fetcher.core.cache import CachePlace
+from fetcher.core.cache import CachePlace, cache_places
+from fetcher.core.choice import targets_of
 from fetcher.core.digest import Sha256
+from fetcher.core.lock import Lock
+from fetcher.core.manifest import Layout
 from fetcher.core.moves import Wanted
+from fetcher.core.paths import ModelName
 from fetcher.disk.hashing import sha256_of
 
 
@@ -21,6 +25,13 @@ def settled(places: Mapping[str, CachePlace], targets: Mapping[str, str], root: 
         name: place.in_folder_of_link() if _is_real_folder(root / targets[name], place) else place
         for name, place in places.items()
     }
+
+
+def snapshot_folder(lock: Lock, layout: Layout, root: Path, name: ModelName) -> Path:
+    """Where the files of a locked model go."""
+    targets = targets_of(lock, layout, root)
+    place = settled(cache_places(lock, layout), targets, root).get(name)
+    return root / targets[name] / (place.folder if place else "")
 
 
 def _is_real_folder(cache: Path, place: CachePlace) -> bool:

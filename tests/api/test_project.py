@@ -63,8 +63,9 @@ def test_a_script_that_uses_a_model_loads_no_http_stack(at: Desk) -> None:
     project.lock()
     project.sync()
     code = (
-        "import sys, fetcher; fetcher.path('m', 'config.json'); fetcher.Project.find().variables('m'); "
-        "print(*sorted({'httpx', 'httpcore', 'ssl', 'pydantic', 'typer', 'rich'} & set(sys.modules)))"
+        "import sys, fetcher; fetcher.path('m', 'config.json'); road = {'sqlite3', 'fetcher.road'} & set(sys.modules); "
+        "fetcher.Project.find().variables('m'); "
+        "print(*road, *sorted({'httpx', 'httpcore', 'ssl', 'pydantic', 'typer', 'rich'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=at.folder, check=True, capture_output=True, text=True)
     assert done.stdout == "\n"
