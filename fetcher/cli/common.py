@@ -1,7 +1,6 @@
 """Options that every command takes, and the project that they name."""
 
 import inspect
-import logging
 import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
@@ -15,14 +14,13 @@ import typer
 
 from fetcher.cli import completing, render
 from fetcher.core.events import Events, NoEvents
-from fetcher.core.secrets import SECRETS
 from fetcher.errors import ConfigError
-from fetcher.settings import MANIFEST, Flags, Settings
 
 if TYPE_CHECKING:
     from fetcher.core.manifest import Endpoint
     from fetcher.pins import Pins
     from fetcher.project import Project
+    from fetcher.settings import Flags, Settings
 
 _Opened = TypeVar("_Opened", bound="Pins")
 
@@ -127,6 +125,8 @@ def remember_common(
     ctx: typer.Context, directory: Path | None, manifest: str | None, quiet: bool, verbose: int, json: bool = False
 ) -> Common:
     """Combine options before the command with those after it; the latter win."""
+    from fetcher.cli.logs import log_to_stderr  # no command's help must pay for it
+
     before = ctx.obj if isinstance(ctx.obj, Common) else Common()
     common = Common(
         directory=directory or before.directory,
@@ -134,10 +134,7 @@ def remember_common(
         quiet=quiet or before.quiet,
         verbose=max(verbose, before.verbose),
     )
-    handler = logging.StreamHandler()
-    handler.setFormatter(_Discreet("%(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(handlers=[handler], force=True)
-    logging.getLogger("fetcher").setLevel(_level(common.verbose))
+    log_to_stderr(common.verbose)
     render.set_quiet(common.quiet)
     render.repeat_in_fixes(_options(common))
     if json:
@@ -167,7 +164,7 @@ def folder_of(common: Common) -> Path:
     return folder
 
 
-def open_project(common: Common, flags: Flags | None = None, *, events: Events | None = None) -> "Project":
+def open_project(common: Common, flags: "Flags | None" = None, *, events: Events | None = None) -> "Project":
     """The project that the options name; without `events`, notes are said in lines."""
     from fetcher.project import Project  # the whole road: no command's help must pay for it
 
@@ -182,8 +179,10 @@ def open_pins(common: Common) -> "Pins":
 
 
 def _found(
-    kind: "type[_Opened]", common: Common, flags: Flags | None = None, events: Events | None = None
+    kind: "type[_Opened]", common: Common, flags: "Flags | None" = None, events: Events | None = None
 ) -> "_Opened":
+    from fetcher.settings import MANIFEST
+
     manifest = common.manifest or MANIFEST
     folder = folder_of(common)
     if (folder / manifest).is_dir():
@@ -198,7 +197,7 @@ def _found(
     )
 
 
-def settings_and_sources(common: Common) -> tuple[Settings, "Mapping[str, Endpoint]"]:
+def settings_and_sources(common: Common) -> "tuple[Settings, Mapping[str, Endpoint]]":
     """Settings, and `[sources]` of the manifest if there is one; for commands that need no project."""
     folder_of(common)
     try:
@@ -240,8 +239,10 @@ def watcher(style: Style, *, quiet: bool) -> Events:
     return events_of(style)
 
 
-def settings_of(flags: Flags | None = None) -> Settings:
+def settings_of(flags: "Flags | None" = None) -> "Settings":
     """Of flags and the environment, for commands that need no project."""
+    from fetcher.settings import Flags, Settings
+
     return Settings.of(os.environ, flags or Flags())
 
 
@@ -251,15 +252,3 @@ class Notes(NoEvents):
     def note(self, text: str) -> None:
         """Say it."""
         render.say(f"note: {text}")
-
-
-class _Discreet(logging.Formatter):
-    """Leaves no known secret in a line, whoever has logged it."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """As Formatter.format."""
-        return SECRETS.conceal(super().format(record))
-
-
-def _level(verbose: int) -> int:
-    return {0: logging.ERROR, 1: logging.INFO}.get(verbose, logging.DEBUG)

@@ -29,13 +29,13 @@ from fetcher.cli.common import (
 from fetcher.core.kinds import BUILT_IN_SCHEMES, CacheLayout
 from fetcher.core.units import count_text, size_text
 from fetcher.errors import ConfigError
-from fetcher.settings import Flags, Settings
 
 if TYPE_CHECKING:
     from typer._click.core import Context
 
     from fetcher.core.manifest import Endpoint, SourceRef
     from fetcher.oneoff import OneOff, Outcome
+    from fetcher.settings import Flags, Settings
 
 _SEVERAL = ("--include", "--exclude")
 
@@ -161,6 +161,8 @@ def download(
         render.out(replace(wish, target=str(target) if target else None, layout=kept).text.rstrip("\n"))
         return
     base = folder_of(common)
+    from fetcher.settings import Flags
+
     flags = Flags(jobs=jobs, connections=connections, limit_rate=limit_rate)
     settings, endpoints = _settings(common, source, flags, endpoint=endpoint, token=token)
     task = OneOff(
@@ -237,7 +239,7 @@ def _source_and_files(
 
 
 def _settings(
-    common: Common, source: "SourceRef", flags: Flags, *, endpoint: str | None, token: str | None
+    common: Common, source: "SourceRef", flags: "Flags", *, endpoint: str | None, token: str | None
 ) -> "tuple[Settings, Mapping[str, Endpoint]]":
     """models.toml is read for its own sources only."""
     from fetcher.oneoff import with_hub

@@ -10,7 +10,6 @@ import typer
 from fetcher.cli import render
 from fetcher.cli.common import Common, Json, folder_of, with_common
 from fetcher.errors import ConfigError, InterruptedRun
-from fetcher.settings import MANIFEST
 
 
 class Schema(StrEnum):
@@ -34,6 +33,7 @@ def init(
 ) -> None:
     """Write a commented models.toml, and git's lines for the lock and the targets."""
     from fetcher.scaffold import write_scaffold  # brings pydantic, for the schema
+    from fetcher.settings import MANIFEST
 
     name = common.manifest or MANIFEST
     if Path(name).name != name:

@@ -27,7 +27,6 @@ from fetcher.cli.common import (
 from fetcher.core import answers
 from fetcher.core.units import count_text, size_text
 from fetcher.errors import DifferenceError
-from fetcher.settings import Flags
 
 if TYPE_CHECKING:
     from fetcher.core.plan import Plan
@@ -72,6 +71,8 @@ def sync(
     json: Json = False,
 ) -> None:
     """Make the disk match models.lock, moving only what is missing or changed."""
+    from fetcher.settings import Flags
+
     flags = Flags(
         jobs=jobs,
         connections=connections,
