@@ -83,6 +83,7 @@ test-torch: $(VENV)/.dev $(VENV)/torch/.done ## A model runs by its id, offline,
 	TORCH="$(abspath $(VENV)/torch)" $(BIN)/pytest -m slow tests/test_torch.py
 
 $(VENV)/.bench: $(VENV)/.dev
+	-$(BIN)/python -m pip install -q --upgrade pip  # older ones write scripts that import `re`, 5 ms a command
 	$(BIN)/python -m pip install -q -e '.[bench]'
 	@touch $@
 
