@@ -239,8 +239,9 @@ class Workplace:
         except BaseException as error:
             if isinstance(error, FetcherError):
                 error.facts = (*error.facts, *(f"moved aside: {spot} -> {kept}" for spot, kept in work.aside.items()))
+            placed = {row.spot for row in work.placed}
             with contextlib.suppress(DiskError):  # the first error is the one to tell
-                self._conclude(work, placer)
+                self._conclude(work, placer, open_intents=[i for i in _intents(work) if i.spot not in placed])
             raise
         self._conclude(work, placer)
         change.end("done")
@@ -256,8 +257,7 @@ class Workplace:
 
     def _announce(self, work: Work, placer: Placer) -> None:
         """Say in the index what is about to be written: a kill must not make it the user's."""
-        coming = [*(move.wanted for move in work.to_move()), *work.to_place()]
-        intents = [Intent(spot=wanted.spot, model=wanted.model, sha256=wanted.sha256) for wanted in coming]
+        intents = _intents(work)
         if intents:
             folders = placer.folders | placer.missing_folders(intent.spot for intent in intents)
             self._index.announce([*work.scan.open_intents, *intents], folders)
@@ -309,8 +309,12 @@ class Workplace:
             else:
                 work.left[leftover.spot] = "changed while fetcher was at work"
 
-    def _conclude(self, work: Work, placer: Placer) -> None:
-        """Make what was done durable and remember it."""
+    def _conclude(self, work: Work, placer: Placer, *, open_intents: Sequence[Intent] = ()) -> None:
+        """Make what was done durable and remember it.
+
+        Args:
+            open_intents: What was announced and may or may not have been written; the next look tells.
+        """
         gone = (
             *work.removed,
             *work.moved,
@@ -322,16 +326,24 @@ class Workplace:
             placer.remove_empty_but(rows)
             placer.flush()
         finally:
-            self._save(rows, placer.folders, work.scan)
+            self._save(rows, placer.folders, work.scan, open_intents)
 
     def _save_look(self, work: Work) -> None:
         """Remember what the look found out, when nothing was changed."""
         gone = (item.spot for item in work.plan.left)
         self._save(rows_after(work.scan.rows, [], gone), self._index.folders(), work.scan)
 
-    def _save(self, rows: Mapping[str, Row], folders: Iterable[str], scan: Scan) -> None:
+    def _save(
+        self, rows: Mapping[str, Row], folders: Iterable[str], scan: Scan, open_intents: Sequence[Intent] = ()
+    ) -> None:
         make_state_folder(self._state)
-        self._index.save(rows, folders, intents=scan.open_intents)
+        self._index.save(rows, folders, intents=[*scan.open_intents, *open_intents])
+
+
+def _intents(work: Work) -> list[Intent]:
+    """What is about to be written."""
+    coming = [*(move.wanted for move in work.to_move()), *work.to_place()]
+    return [Intent(spot=wanted.spot, model=wanted.model, sha256=wanted.sha256) for wanted in coming]
 
 
 def _prepare(some: Sequence[tuple[Wanted, Path | None]], placer: Placer) -> None:

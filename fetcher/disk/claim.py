@@ -197,19 +197,29 @@ class Claim:
         return found is not None and found.token == self._lease.token
 
     def release(self) -> None:
-        """Give the claim up; may be called twice."""
+        """Give the claim up; may be called twice.
+
+        Raises:
+            DiskError: Its files cannot be removed.
+        """
         try:
-            if self.is_held():
-                self._place.owner.unlink(missing_ok=True)
+            with disk_errors(self._place.owner):
+                if self.is_held():
+                    self._place.owner.unlink(missing_ok=True)
         finally:
             _pulse.end(self._lease.token)
             _release(self._lock)
             self._lock = None
 
     def end(self) -> None:
-        """Give the claim up and remove its files, and the folder if nothing else is in it."""
+        """Give the claim up and remove its files, and the folder if nothing else is in it.
+
+        Raises:
+            DiskError: They cannot be removed.
+        """
         try:
-            self._place.lock.unlink(missing_ok=True)  # while held: a waiter then finds the object
+            with disk_errors(self._place.lock):
+                self._place.lock.unlink(missing_ok=True)  # while held: a waiter then finds the object
         finally:
             self.release()
         with contextlib.suppress(OSError):
