@@ -260,7 +260,7 @@ def draw(found: Mapping[str, Times], file: Path) -> None:
     from matplotlib import pyplot as plt
 
     figure, axis = plt.subplots(figsize=(8, 4.5), layout="constrained")
-    trees = [(title, runs) for title, runs in found.items() if title.endswith(" files")]
+    trees = [(title, runs) for title, runs in found.items() if title[0].isdigit() and title.endswith(" files")]
     for name in ("fetcher sync", "git status", "python -c pass"):
         medians = {int(title.split()[0].replace(",", "")): statistics.median(runs[name]) for title, runs in trees}
         axis.plot(list(medians), list(medians.values()), "o-", label=name)
