@@ -21,6 +21,7 @@ from fetcher.core.interfaces import Events, NoEvents
 from fetcher.core.lock import Lock, staleness
 from fetcher.core.lockdiff import compare_locks
 from fetcher.core.manifest import Endpoint, Layout
+from fetcher.core.outdated import Outlook
 from fetcher.core.paths import ModelName
 from fetcher.core.plan import Plan
 from fetcher.core.proof import FULL, Depth
@@ -38,6 +39,7 @@ from fetcher.disk.trash import Trash
 from fetcher.errors import ConfigError, InterruptedRun
 from fetcher.formats.conflict import Merged, has_markers, merge_conflict
 from fetcher.formats.lock_toml import write_lock
+from fetcher.outdated import outlooks
 from fetcher.pins import Pins, root_of
 from fetcher.places import locate
 from fetcher.prepare import Pair, prepare_fresh
@@ -46,6 +48,7 @@ from fetcher.results import LockChange, Status
 from fetcher.road import Guard, Road, Wishes, catalog_of, rooted, transfer_settings
 from fetcher.settings import MANIFEST, Settings
 from fetcher.sources.caches import cache_variables, official_caches, own_caches
+from fetcher.sources.catalog import Catalog
 from fetcher.survey import Survey, Surveyor
 from fetcher.sync import Report, Workplace
 from fetcher.transfer import StoreHasher
@@ -139,8 +142,7 @@ class Project(Pins):
         merged = self._merged()
         known = merged.text if merged else self.lock_text()
         before = known.lock if known else Lock()
-        made = catalog_of(self.settings, self.endpoints, root=self.root, addresses=self.manifest.addresses)
-        with closing(made) as catalog:
+        with closing(self._catalog()) as catalog:
             after = resolve(self.manifest, before, catalog, hasher=self._hasher(), upgrade=upgrade, events=self.events)
         self._road().surveyor.everything(after)  # refuses two models with one spot
         text = write_lock(after, known)
@@ -148,6 +150,26 @@ class Project(Pins):
         changes = tuple(compare_locks(before, after))
         verdicts = merged.verdicts if merged else ()
         return LockChange(lock=after, text=text, changes=changes, differs=differs, merged=verdicts)
+
+    def outdated(self, names: Iterable[str] = (), *, groups: Iterable[str] = ()) -> list[Outlook]:
+        """What the sources have now, beside what the lock pins; `fetcher outdated`.
+
+        Args:
+            names: Only these models; none is all.
+            groups: Only the models of these groups.
+
+        Raises:
+            ConfigError, DifferenceError: No lock, or no such model or group.
+            NotFoundError, AuthError, SourceError, IntegrityError: From the sources.
+        """
+        lock = self.frozen_lock()
+        chosen = chosen_models(lock, Choice(names=tuple(names), groups=tuple(groups)), self.layout)
+        some = Lock(models={name: lock.models[name] for name in chosen})
+        with closing(self._catalog()) as catalog:
+            return outlooks(self.manifest, some, catalog)
+
+    def _catalog(self) -> Catalog:
+        return catalog_of(self.settings, self.endpoints, root=self.root, addresses=self.manifest.addresses)
 
     def _merged(self) -> Merged | None:
         """models.lock merged by fetcher, if git left a conflict in it."""

@@ -14,7 +14,7 @@ Promises (tests/test_resolve.py):
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from fetcher.core.choice import unknown_models
 from fetcher.core.digest import Commit, Sha256
@@ -28,6 +28,7 @@ from fetcher.errors import AuthError, FetcherError, IntegrityError, InterruptedR
 from fetcher.unhashed import Hasher, Home, Likely, hashed
 
 Choose = Callable[..., Selection]  # as core/selection.py's `select`
+_Answer = TypeVar("_Answer")
 _AT_ONCE = 8  # models; listings are small, hubs ask to be treated gently
 
 
@@ -143,16 +144,24 @@ class _Draft:
 
 def _drafts(manifest: Manifest, previous: Lock, asked: "_Asked") -> dict[ModelName, "LockedModel | _Draft"]:
     """Every model: kept as it is, or listed anew."""
-    names = sorted(manifest.models)
+
+    def draft(name: ModelName) -> LockedModel | _Draft:
+        return _draft(manifest.models[name], previous.models.get(name), asked)
+
+    return for_each_model(sorted(manifest.models), draft)
+
+
+def for_each_model(names: Sequence[ModelName], ask: Callable[[ModelName], _Answer]) -> dict[ModelName, _Answer]:
+    """Ask about several models side by side; an error gets the model's name in front, the first by name is raised."""
     pool = ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="resolve")
     try:
-        futures = {name: pool.submit(_draft, manifest.models[name], previous.models.get(name), asked) for name in names}
+        futures = {name: pool.submit(ask, name) for name in names}
         return {name: _result(name, futures[name]) for name in names}
     finally:
         pool.shutdown(wait=False, cancel_futures=True)  # a Ctrl-C must not wait for a hub that is silent
 
 
-def _result(name: ModelName, future: "Future[LockedModel | _Draft]") -> "LockedModel | _Draft":
+def _result(name: ModelName, future: "Future[_Answer]") -> _Answer:
     try:
         return future.result()
     except InterruptedRun:
@@ -169,7 +178,7 @@ def _draft(spec: ModelSpec, locked: LockedModel | None, asked: "_Asked") -> "Loc
     if locked is not None and revision == locked.commit and _is_fresh(spec, locked):
         return locked
     keep = locked if locked is not None and revision == locked.commit else None
-    source, snapshot = _snapshot(sources, spec.source, revision, _names(spec.requested.files))
+    source, snapshot = snapshot_of(sources, spec.source, revision, _names(spec.requested.files))
     selection = asked.choose(snapshot.files, spec.requested, model=spec.name)
     for pattern in selection.idle_patterns:
         asked.events.note(f'{spec.name}: the pattern "{pattern}" matches no file')
@@ -252,7 +261,7 @@ def _require_unmoved(spec: ModelSpec, home: Home) -> None:
             )
 
 
-def _snapshot(
+def snapshot_of(
     sources: Sources, ref: SourceRef, revision: str | None, names: Sequence[RepoPath]
 ) -> tuple[Source, Snapshot]:
     """Ask the routes, then the candidates; returns who answered, and what.
@@ -306,11 +315,11 @@ def _fallback(
     """
     pins = {pin.source: pin.commit for pin in keep.fallback} if keep is not None else {}
     try:
-        source, snapshot = _snapshot(sources, ref, pins.get(ref), paths)
+        source, snapshot = snapshot_of(sources, ref, pins.get(ref), paths)
     except NotFoundError:
         if ref not in pins:
             raise
-        source, snapshot = _snapshot(sources, ref, None, paths)  # the pin is gone; the bytes are compared anyway
+        source, snapshot = snapshot_of(sources, ref, None, paths)  # the pin is gone; the bytes are compared anyway
     there = {file.path: file for file in snapshot.files}
     missing = [path for path in paths if path not in there]
     if missing:

@@ -16,6 +16,7 @@ from fetcher.cli import (
     interrupt,
     locking,
     looking,
+    moving,
     render,
     running,
     starting,
@@ -69,6 +70,7 @@ locking.add_to(app)
 syncing.add_to(app)
 looking.add_to(app)
 explaining.add_to(app)
+moving.add_to(app)
 running.add_to(app)
 undoing.add_to(app)
 downloading.add_to(app)

@@ -27,6 +27,7 @@ class RemoteFile:
         sha256: None where the listing does not tell it; it is then hashed at lock time.
         git_blob: Id of the git blob, where the listing tells that instead.
         obstacle: Why it cannot be taken, such as `a symbolic link`; size and hashes say nothing then.
+        version: What the server calls this version of the file (ETag, else Last-Modified), where it tells no hash.
     """
 
     path: RepoPath
@@ -34,6 +35,7 @@ class RemoteFile:
     sha256: Sha256 | None
     git_blob: GitBlob | None = None
     obstacle: str | None = None
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -87,7 +87,8 @@ class UrlSource:
             with self._lock:
                 self._stamps[name] = head.stamp
         files = tuple(
-            RemoteFile(path=name, size=head.total or 0, sha256=None) for name, head in zip(names, found, strict=True)
+            RemoteFile(path=name, size=head.total or 0, sha256=None, version=printable(head.stamp))
+            for name, head in zip(names, found, strict=True)
         )
         return Snapshot(ref=ref, commit=Commit(stamp.hexdigest()), files=files)
 

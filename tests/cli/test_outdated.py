@@ -1,0 +1,118 @@
+"""`fetcher outdated`: what sources have now, beside what is pinned."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fetcher.serve.hub import Hub
+from tests.cli.command import Desk, desk
+from tests.hub.plain import served_plainly
+from tests.hub.publish import KIB, Publisher, write_tree
+
+_BEFORE: dict[str, bytes | int] = {
+    "config.json": b'{"a": 1}',
+    "model.bin": 20 * KIB,
+    "old.txt": b"old",
+    "same.txt": b"x",
+}
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    folder = tmp_path / "web"
+    folder.mkdir()
+    with served_plainly(folder) as url:
+        yield folder, url
+
+
+@pytest.fixture
+def at(tmp_path: Path, hub: Hub, publisher: Publisher) -> Desk:
+    """A locked model of ModelScope."""
+    publisher.publish("owner/model", _BEFORE)
+    at = desk(tmp_path / "project", hub.url)
+    at.model()
+    at.ok("lock", "-q")
+    return at
+
+
+def _move_on(publisher: Publisher) -> None:
+    """One file changed, one that has the bytes of another, one gone."""
+    after = {**_BEFORE, "config.json": b'{"a": 22}', "copy.txt": b"x"}
+    del after["old.txt"]
+    publisher.publish("owner/model", after)
+
+
+def test_a_model_whose_branch_stands_still_is_up_to_date(at: Desk) -> None:
+    """Nothing is written, and `--exit-code` finds nothing."""
+    lock = (at.folder / "models.lock").read_bytes()
+    done = at.ok("outdated", "--exit-code")
+    assert done.out.endswith("  up to date\n")
+    assert (done.out.startswith("m  "), done.err) == (True, "")
+    assert (at.folder / "models.lock").read_bytes() == lock
+
+
+def test_what_an_upgrade_would_change_is_told(at: Desk, publisher: Publisher) -> None:
+    """Files and the bytes to fetch; bytes that the lock has under another name cost nothing."""
+    _move_on(publisher)
+    before, after = at.ok("outdated").out.splitlines()[0].split("  ")[1].split(" -> ")
+    done = at.ok("outdated")
+    assert done.out == (
+        f"m  {before} -> {after}  3 files differ, 9 B to fetch\n"
+        "  ~ config.json  9 B\n"
+        "  + copy.txt  1 B\n"
+        "  - old.txt  3 B\n"
+    )
+    assert done.err == "To move on: fetcher lock --upgrade m\n"
+    assert at.fetcher("outdated", "--exit-code").code == 1
+    at.ok("lock", "--upgrade", "m", "-q")
+    assert at.ok("outdated", "--exit-code").out == f"m  {after}  up to date\n"
+
+
+def test_json_says_the_same(at: Desk, publisher: Publisher) -> None:
+    """With whole commits and bytes as numbers."""
+    _move_on(publisher)
+    (found,) = at.ok("outdated", "--json").json["models"]
+    assert len({found.pop("locked"), found.pop("commit")}) == 2
+    assert found == {
+        "name": "m",
+        "source": "modelscope:owner/model",
+        "revision": None,
+        "moved": True,
+        "files": [
+            {"path": "config.json", "kind": "changed", "size": 9},
+            {"path": "copy.txt", "kind": "added", "size": 1},
+            {"path": "old.txt", "kind": "removed", "size": 3},
+        ],
+        "fetch_size": 9,
+        "versions": {},
+    }
+
+
+def test_of_a_web_server_the_version_is_told(at: Desk, web: tuple[Path, str]) -> None:
+    """It tells no hash: a file of another size has moved, of one of the same size ETag or date is shown."""
+    write_tree(web[0], {"weights.bin": 3 * KIB})
+    os.utime(web[0] / "weights.bin", (1_700_000_000, 1_700_000_000))
+    at.manifest(f'[models.w]\nsource = "{web[1]}/weights.bin"\n')
+    at.ok("lock", "-q")
+    commit = at.ok("outdated").out.split()[1]
+    assert at.ok("outdated", "--exit-code").out == (
+        f"w  {commit}  as large as locked\n  weights.bin: now Tue, 14 Nov 2023 22:13:20 GMT\n"
+    )
+    write_tree(web[0], {"weights.bin": 5 * KIB})
+    done = at.fetcher("outdated", "--exit-code")
+    assert (done.code, done.out.splitlines()[:2]) == (
+        1,
+        [f"w  {commit} -> other files  1 file differs, 5.0 KiB to fetch", "  ~ weights.bin  5.0 KiB"],
+    )
+
+
+def test_only_the_named_models_are_asked_about(at: Desk, hub: Hub) -> None:
+    """An unknown one is told with those that there are; without a lock there is nothing to ask."""
+    at.ok("outdated", "m")
+    assert at.fetcher("outdated", "n").code == 2
+    hub.close()
+    assert at.fetcher("outdated").code == 5
+    (at.folder / "models.lock").unlink()
+    assert at.fetcher("outdated").code == 1
