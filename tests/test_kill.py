@@ -118,7 +118,8 @@ def test_a_byte_flipped_in_a_partial_costs_its_part_only(
     proxy.plan.clear()
     at.ok("sync")
     assert at.placed() == tree
-    assert sum(proxy.body_bytes.values()) - before <= size - recorded + _OPEN_PART
+    in_sockets = 8 * MIB  # of replies that ended early, because the other connection had the rest
+    assert sum(proxy.body_bytes.values()) - before <= size - recorded + _OPEN_PART + in_sockets
 
 
 def _settled(proxy: FaultProxy) -> int:
