@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import threading
@@ -13,7 +14,7 @@ import pytest
 
 from fetcher.errors import AuthError, ConfigError, DiskError, FetcherError, InterruptedRun, NotFoundError, SourceError
 from fetcher.sources.git_lfs.complaints import explained
-from fetcher.sources.git_lfs.program import Git, Task
+from fetcher.sources.git_lfs.program import Git, Task, bound_memory
 from tests.net.wire import CERTIFICATE, Wire, reply
 from tests.sources.git_server import git
 
@@ -184,6 +185,22 @@ def test_a_list_of_refs_without_an_end_does_not_fill_the_memory(make: MakeGit) -
     assert isinstance(error, SourceError)
     assert not error.transient
     assert str(error).startswith("git.example sends git more than it may keep in memory.\n  git: ")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a program that runs")
+def test_what_a_program_has_started_already_is_bound_too() -> None:
+    """git may have its helper before anybody could limit git."""
+    import resource
+
+    with subprocess.Popen(["sh", "-c", "sleep 60 & echo $!; wait"], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        try:
+            bound_memory(parent.pid, 64 << 20)
+            for pid in (parent.pid, child):
+                assert resource.prlimit(pid, resource.RLIMIT_DATA) == (64 << 20, 64 << 20)
+        finally:
+            os.kill(child, signal.SIGKILL)
 
 
 def test_what_says_too_much_is_ended(make: MakeGit) -> None:

@@ -220,7 +220,7 @@ class Git:
                 )
             except FileNotFoundError:
                 raise _no_program(words[0]) from None
-            _bound_memory(process.pid, self._max_memory)
+            bound_memory(process.pid, self._max_memory)
             self._running.add(process)
         return process
 
@@ -315,8 +315,8 @@ class Git:
             raise failures.cut(self._host, f"it sent words for {still_s:.0f} s, and no files")
 
 
-def _bound_memory(pid: int, limit: int) -> None:
-    """Limit the memory of a process that was just started, and of all that it starts."""
+def bound_memory(pid: int, limit: int) -> None:
+    """Limit the memory of a process that was just started, of all that it starts, and of what it has started already."""
     if sys.platform == "linux":
         import resource
 
@@ -324,6 +324,8 @@ def _bound_memory(pid: int, limit: int) -> None:
             had = [each for each in resource.prlimit(pid, resource.RLIMIT_DATA) if each != resource.RLIM_INFINITY]
             most = min([limit, *had])
             resource.prlimit(pid, resource.RLIMIT_DATA, (most, most))
+            for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split():
+                bound_memory(int(child), limit)
 
 
 def _command(words: Sequence[str]) -> str:
