@@ -316,7 +316,7 @@ class Git:
 
 
 def bound_memory(pid: int, limit: int) -> None:
-    """Limit the memory of a process that was just started, of all that it starts, and of what it has started already."""
+    """Limit the memory of a process that was just started, and of all that it starts or has started."""
     if sys.platform == "linux":
         import resource
 
