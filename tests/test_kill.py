@@ -103,7 +103,7 @@ def test_a_byte_flipped_in_a_partial_costs_its_part_only(
     at.ok("lock")
     store = Store(Path(at.environment["FETCHER_STORE"]))
     name = Sha256(hashlib.sha256(tree["model.safetensors"]).hexdigest())
-    process = at.start("sync", "-q", "--connections", "2")
+    process = at.start("sync", "-q", "--connections", "1")
     while store.partial_size(name) < 48 * MIB:
         assert process.poll() is None, "the download was over too soon to say anything"
     process.kill()
@@ -116,10 +116,10 @@ def test_a_byte_flipped_in_a_partial_costs_its_part_only(
         data.write(bytes([byte[0] ^ 1]))
     before = _settled(proxy)
     proxy.plan.clear()
-    at.ok("sync")
+    at.ok("sync", "--connections", "1")
     assert at.placed() == tree
-    in_sockets = 8 * MIB  # of replies that ended early, because the other connection had the rest
-    assert sum(proxy.body_bytes.values()) - before <= size - recorded + _OPEN_PART + in_sockets
+    in_sockets = 16 * MIB  # the proxy counts what it sends, also of a reply that ends where the next bytes are here
+    assert sum(proxy.body_bytes.values()) - before <= size - recorded + _OPEN_PART + in_sockets < size
 
 
 def _settled(proxy: FaultProxy) -> int:
