@@ -117,6 +117,16 @@ class Destination:
     cache: Path | None = None
     layout: CacheLayout | None = None
 
+    def declared_by(self, wish: Entry) -> Entry:
+        """The entry with the target and the layout that bring the files here."""
+        target, layout = (self.local, None) if self.local else (self.cache if self.layout else None, self.layout)
+        return replace(wish, target=str(target) if target else None, layout=layout)
+
+    def below(self, base: Path) -> "Destination":
+        """The same, as seen from a folder."""
+        local, cache = (base / each if each else None for each in (self.local, self.cache))
+        return replace(self, local=local, cache=cache)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:

@@ -13,11 +13,12 @@ from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 from fetcher.core.cache import shared_caches
 from fetcher.core.change import Usage
 from fetcher.core.choice import EVERYTHING, Choice, chosen_models
-from fetcher.core.interfaces import Events, NoEvents
+from fetcher.core.interfaces import Events
 from fetcher.core.lock import Lock, staleness
 from fetcher.core.lockdiff import compare_locks
 from fetcher.core.manifest import Endpoint, Layout
@@ -40,7 +41,7 @@ from fetcher.errors import ConfigError, InterruptedRun
 from fetcher.formats.conflict import Merged, has_markers, merge_conflict
 from fetcher.formats.lock_toml import write_lock
 from fetcher.outdated import outlooks
-from fetcher.pins import Pins, root_of
+from fetcher.pins import Pins
 from fetcher.places import locate
 from fetcher.prepare import Pair, prepare_fresh
 from fetcher.resolve import KEEP_PINS, Upgrade, resolve
@@ -79,7 +80,7 @@ class Project(Pins):
         settings: Settings | None = None,
         events: Events | None = None,
         on_event: Callable[[Event], object] | None = None,
-    ) -> "Project":
+    ) -> Self:
         """The project of a folder or of the nearest folder above it that has a manifest.
 
         Args:
@@ -93,16 +94,11 @@ class Project(Pins):
         Raises:
             ConfigError: There is none.
         """
-        root = root_of(start, manifest)
         listener = Listener(on_event) if on_event else None
-        return cls(
-            root=root,
-            manifest_path=root / manifest,
-            settings=settings or Settings.of(os.environ),
-            events=listener or events or NoEvents(),
-            stop=listener.stop if listener else threading.Event(),
-            listener=listener,
-        )
+        found = super().find(start, manifest=manifest, settings=settings, events=listener or events)
+        if listener:
+            found.listener, found.stop = listener, listener.stop
+        return found
 
     @property
     def state(self) -> Path:

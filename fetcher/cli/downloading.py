@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -156,20 +155,17 @@ def download(
         exclude=tuple(exclude or ()),
         files=tuple(files),
     )
+    destination = Destination(local=local_dir, cache=cache_dir, layout=layout)
     if print_manifest:
-        target, kept = (local_dir, None) if local_dir else (cache_dir if layout else None, layout)
-        render.out(replace(wish, target=str(target) if target else None, layout=kept).text.rstrip("\n"))
+        render.out(destination.declared_by(wish).text.rstrip("\n"))
         return
-    base = folder_of(common)
     from fetcher.settings import Flags
 
     flags = Flags(jobs=jobs, connections=connections, limit_rate=limit_rate)
     settings, endpoints = _settings(common, source, flags, endpoint=endpoint, token=token)
     task = OneOff(
         wish=wish,
-        destination=Destination(
-            local=base / local_dir if local_dir else None, cache=base / cache_dir if cache_dir else None, layout=layout
-        ),
+        destination=destination.below(folder_of(common)),
         settings=settings,
         endpoints=endpoints,
         events=watcher(progress, quiet=common.quiet),
