@@ -15,6 +15,7 @@ import pytest
 
 from fetcher.serve.hub import Hub
 from tests.hub.faults import FaultProxy, Rule
+from tests.hub.plain import served_plainly
 from tests.hub.publish import Publisher
 
 _MEMORY = Path("/dev/shm")  # a tmpfs on every Linux
@@ -87,6 +88,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for report in terminalreporter.stats.get(outcome, []):
             for name, value in report.user_properties:
                 terminalreporter.write_line(f"{report.nodeid}: {name}: {value}")
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """A folder and the address at which a plain web server serves it."""
+    folder = tmp_path / "web"
+    folder.mkdir()
+    with served_plainly(folder) as url:
+        yield folder, url
 
 
 @pytest.fixture

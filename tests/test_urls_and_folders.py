@@ -3,7 +3,7 @@
 import hashlib
 import os
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +12,9 @@ import pytest
 from fetcher.serve.hub import Hub
 from tests.cli.command import Desk, desk
 from tests.hub.faults import Before, Corrupt, Cut, FaultProxy, Rule, Status
-from tests.hub.plain import served_plainly
 from tests.hub.publish import KIB, MIB, Publisher, write_tree
 
 _TREE: dict[str, bytes | int] = {"config.json": b'{"a": 1}\n', "empty.txt": b"", "onnx/model.onnx": 3 * MIB + 5}
-
-
-@pytest.fixture
-def web(tmp_path: Path) -> Iterator[tuple[Path, str]]:
-    """A folder and the address at which a plain web server serves it."""
-    folder = tmp_path / "web"
-    folder.mkdir()
-    with served_plainly(folder) as url:
-        yield folder, url
 
 
 @pytest.fixture

@@ -10,14 +10,12 @@ Promises (tests/core/test_outdated.py):
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from fetcher.core.digest import Commit
 from fetcher.core.interfaces import RemoteFile
 from fetcher.core.lock import LockedFile, LockedModel
+from fetcher.core.lockdiff import Kind
 from fetcher.core.paths import ModelName, RepoPath
-
-Kind = Literal["added", "removed", "changed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,14 +1,12 @@
 """`fetcher outdated`: what sources have now, beside what is pinned."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from fetcher.serve.hub import Hub
 from tests.cli.command import Desk, desk
-from tests.hub.plain import served_plainly
 from tests.hub.publish import KIB, Publisher, write_tree
 
 _BEFORE: dict[str, bytes | int] = {
@@ -17,14 +15,6 @@ _BEFORE: dict[str, bytes | int] = {
     "old.txt": b"old",
     "same.txt": b"x",
 }
-
-
-@pytest.fixture
-def web(tmp_path: Path) -> Iterator[tuple[Path, str]]:
-    folder = tmp_path / "web"
-    folder.mkdir()
-    with served_plainly(folder) as url:
-        yield folder, url
 
 
 @pytest.fixture
