@@ -18,6 +18,9 @@ from fetcher.core.manifest import Manifest, ModelSpec, Requested, SourceRef
 from fetcher.core.paths import ModelName, RepoPath
 
 
+UNKNOWN = "unknown"  # recorded where a source was asked and does not tell
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedFile:
     """One line of `[models.NAME.files]`; `size` is in bytes."""
@@ -59,6 +62,10 @@ class LockedModel:
         files: Sorted by path.
         seal: What the file says its seal is; None in a lock of an older fetcher, and in
             one that was not read.  Says nothing of its own, so equality leaves it out.
+        license: What the source says, or `UNKNOWN`; None is not recorded.  This and the next
+            two are recorded where a policy asks for them, so that it is checked offline.
+        committed: When the commit was made, as `2024-05-31T12:00:00Z`, or `UNKNOWN`; None is not recorded.
+        formats: What each file is, judged by its content; empty is not recorded.
     """
 
     name: ModelName
@@ -69,6 +76,9 @@ class LockedModel:
     files: tuple[LockedFile, ...]
     fallback: tuple[PinnedSource, ...] = ()
     seal: Sha256 | None = field(default=None, compare=False)
+    license: str | None = None
+    committed: str | None = None
+    formats: Mapping[RepoPath, str] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -131,7 +141,7 @@ def seal_of(model: LockedModel) -> Sha256:
 
     The JSON is one line of ASCII, keys sorted, no spaces; the files are in it by `tree`.
     Its keys are fixed for version 1: a key more would make every seal before it wrong.
-    `addresses` is in it only where the section has it.
+    `addresses`, `license`, `committed` and `formats` are in it only where the section has them.
     """
     wishes = model.requested
     pinned = {
@@ -146,6 +156,9 @@ def seal_of(model: LockedModel) -> Sha256:
             "files": wishes.files,
             **({"addresses": wishes.addresses} if wishes.addresses else {}),
         },
+        **({"license": model.license} if model.license is not None else {}),
+        **({"committed": model.committed} if model.committed is not None else {}),
+        **({"formats": dict(model.formats)} if model.formats else {}),
     }
     text = json.dumps(pinned, sort_keys=True, separators=(",", ":"))
     return Sha256(hashlib.sha256(text.encode("ascii")).hexdigest())

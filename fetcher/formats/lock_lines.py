@@ -27,6 +27,8 @@ _HEAD = re.compile(
     rf"tree = (?P<tree>{_TEXT})\n"
     rf"(?:seal = (?P<seal>{_TEXT})\n)?"
     rf"(?:fallback = (?P<fallback>{_LIST})\n)?"
+    rf"(?:license = (?P<license>{_TEXT})\n)?"
+    rf"(?:committed = (?P<committed>{_TEXT})\n)?"
     r"\n\[models\.(?P=name)\.requested\]\n"
     rf"(?:revision = (?P<revision>{_TEXT})\n)?"
     rf"(?:include = (?P<include>{_LIST})\n)?"
@@ -52,7 +54,7 @@ class RequestedKeys:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelKeys:
-    """`[models.NAME]` with its tables as they stand there; `files` maps a path to the text beside it."""
+    """`[models.NAME]` with its tables as they stand there; `files` and `formats` map a path to the text beside it."""
 
     source: str
     commit: str
@@ -61,6 +63,9 @@ class ModelKeys:
     fallback: tuple[str, ...]
     requested: RequestedKeys
     files: Mapping[str, str]
+    license: str | None
+    committed: str | None
+    formats: Mapping[str, str]
 
 
 def read_lines(text: str) -> dict[str, ModelKeys] | None:
@@ -74,17 +79,27 @@ def read_lines(text: str) -> dict[str, ModelKeys] | None:
         head = _HEAD.match(text, at)
         if head is None:
             return None
-        at = text.find("\n\n", head.end())
-        lines = text[head.end() : at]
-        files = {path[1:-1]: row[1:-1] for path, row in _FILE.findall(lines)}
+        files, at = _rows(text, head.end())
+        formats: dict[str, str] | None = {}
+        table = f"\n\n[models.{head['name']}.formats]\n"
+        if text.startswith(table, at):
+            formats, at = _rows(text, at + len(table))
         name = head["name"].strip('"')
-        if len(files) != lines.count("\n") + 1 or name in models:
+        if files is None or formats is None or name in models:
             return None
-        models[name] = _keys(head, files)
+        models[name] = _keys(head, files, formats)
     return models if at == end else None
 
 
-def _keys(head: re.Match[str], files: Mapping[str, str]) -> ModelKeys:
+def _rows(text: str, start: int) -> tuple[dict[str, str] | None, int]:
+    """The lines of a table from its first on, and where they end; None where one is out of the ordinary."""
+    end = text.find("\n\n", start)
+    lines = text[start:end]
+    rows = {path[1:-1]: row[1:-1] for path, row in _FILE.findall(lines)}
+    return (rows if len(rows) == lines.count("\n") + 1 else None), end
+
+
+def _keys(head: re.Match[str], files: Mapping[str, str], formats: Mapping[str, str]) -> ModelKeys:
     requested = RequestedKeys(
         revision=_text(head["revision"]),
         include=_list(head["include"]),
@@ -100,6 +115,9 @@ def _keys(head: re.Match[str], files: Mapping[str, str]) -> ModelKeys:
         fallback=_list(head["fallback"]),
         requested=requested,
         files=files,
+        license=_text(head["license"]),
+        committed=_text(head["committed"]),
+        formats=formats,
     )
 
 

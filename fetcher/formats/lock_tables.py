@@ -16,6 +16,8 @@ from fetcher.formats.validation import problems_of
 _SCHEMA_SOURCE = r"^(?:file:[^\u0000-\u001f\u007f]+|[A-Za-z0-9][A-Za-z0-9._+-]*:[^\u0000-\u0020\u007f]+)$"
 _SCHEMA_COMMIT = r"^(?:[0-9a-f]{40}|[0-9a-f]{64})$"
 _SCHEMA_DIGEST = r"^sha256:[0-9a-f]{64}$"
+_SCHEMA_COMMITTED = r"^(?:unknown|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)$"
+_SCHEMA_FORMAT = r"^[a-z0-9][a-z0-9-]{0,39}$"
 _SCHEMA_ROW = r"^sha256:[0-9a-f]{64} (?:0|[1-9][0-9]{0,18})$"
 
 
@@ -69,6 +71,21 @@ class LockedModelTable(_Table):
         description="One line a file: path, sha256, size in bytes.",
         json_schema_extra={"propertyNames": {"minLength": 1}},
     )
+    license: str | None = Field(
+        default=None,
+        description="The licence that the source tells, or `unknown`; where [policy] has rules about licences.",
+        json_schema_extra={"minLength": 1},
+    )
+    committed: str | None = Field(
+        default=None,
+        description="When the commit was made (UTC), or `unknown`; where [policy] has a rule about ages.",
+        json_schema_extra={"pattern": _SCHEMA_COMMITTED},
+    )
+    formats: dict[str, Annotated[str, Field(json_schema_extra={"pattern": _SCHEMA_FORMAT})]] = Field(
+        default={},
+        description="What each file is, judged by its content; where [policy] has rules about formats.",
+        json_schema_extra={"propertyNames": {"minLength": 1}},
+    )
 
     def keys(self) -> ModelKeys:
         """As it stands there."""
@@ -80,6 +97,9 @@ class LockedModelTable(_Table):
             fallback=tuple(self.fallback),
             requested=self.requested.keys(),
             files=self.files,
+            license=self.license,
+            committed=self.committed,
+            formats=self.formats,
         )
 
 

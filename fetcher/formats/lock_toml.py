@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 import tomli_w
 
 from fetcher.core.digest import Commit, Sha256
-from fetcher.core.lock import Lock, LockedFile, LockedModel, PinnedSource, seal_of
+from fetcher.core.lock import UNKNOWN, Lock, LockedFile, LockedModel, PinnedSource, seal_of
 from fetcher.core.manifest import Requested, SourceRef
 from fetcher.core.paths import ModelName, RepoPath, refuse_twins
 from fetcher.errors import ConfigError, FetcherError, IntegrityError
@@ -40,6 +40,9 @@ _ROW = re.compile(r"sha256:([0-9a-f]{64}) (0|[1-9][0-9]{0,18})\Z")
 _ROW_BUT_SIZE = re.compile(r"sha256:[0-9a-f]{64} [^ ]+\Z")
 _PLAIN = re.compile(r"[^\x00-\x1f\x7f\"\\]*\Z")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
+_LICENSE = re.compile(r"[^\x00-\x1f\x7f]{1,200}\Z")
+_MOMENT = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])T(?:[01][0-9]|2[0-3])(?::[0-5][0-9]){2}Z\Z")
+_FORMAT = re.compile(r"[a-z0-9][a-z0-9-]{0,39}\Z")
 _HEADER_LINE = re.compile(r"^[ \t]*\[[^\n]*", re.MULTILINE)
 
 
@@ -130,6 +133,7 @@ def _model(name: str, keys: ModelKeys, text: str, *, file: str) -> LockedModel:
         safe_name = ModelName(name)
     except ValueError as error:
         raise here.integrity((), error) from None
+    files = _files(keys.files, here)
     return LockedModel(
         name=safe_name,
         source=here.parsed(SourceRef.parse, keys.source, "source"),
@@ -138,8 +142,38 @@ def _model(name: str, keys: ModelKeys, text: str, *, file: str) -> LockedModel:
         seal=None if keys.seal is None else here.parsed(Sha256.parse, keys.seal, "seal"),
         fallback=tuple(here.parsed(PinnedSource.parse, pin, "fallback") for pin in keys.fallback),
         requested=here.parsed(_requested_of, keys.requested, "requested"),
-        files=_files(keys.files, here),
+        files=files,
+        license=None if keys.license is None else here.parsed(_license, keys.license, "license"),
+        committed=None if keys.committed is None else here.parsed(_committed, keys.committed, "committed"),
+        formats=here.parsed(lambda rows: _formats(rows, files), keys.formats, "formats") if keys.formats else {},
     )
+
+
+def _license(text: str) -> str:
+    if not _LICENSE.match(text):
+        raise ValueError("expected a licence of 1 to 200 characters on one line")
+    return text
+
+
+def _committed(text: str) -> str:
+    if text != UNKNOWN and not _MOMENT.match(text):
+        raise ValueError("expected a time such as 2024-05-31T12:00:00Z")
+    return text
+
+
+def _formats(rows: Mapping[str, str], files: Iterable[LockedFile]) -> dict[RepoPath, str]:
+    """Sorted by path.
+
+    Raises:
+        ValueError: A word that is none, or a path that is not one of the files.
+    """
+    found = {file.path: rows[file.path] for file in files if file.path in rows}
+    if len(found) != len(rows):
+        raise ValueError(f"{min(rows.keys() - found.keys())[:120]!r} is not one of the files")
+    for path, word in found.items():
+        if not _FORMAT.match(word):
+            raise ValueError(f"{word[:120]!r} is not a format ({path})")
+    return found
 
 
 def _files(rows: Mapping[str, str], here: "_Place") -> tuple[LockedFile, ...]:
@@ -290,9 +324,16 @@ def _section(model: LockedModel) -> str:
     ]
     if model.fallback:
         lines.append(f"fallback = {_array(map(str, model.fallback))}")
+    if model.license is not None:
+        lines.append(f"license = {_quote(model.license)}")
+    if model.committed is not None:
+        lines.append(f"committed = {_quote(model.committed)}")
     lines += ["", f"[models.{name}.requested]", *_requested(model.requested), "", f"[models.{name}.files]"]
     files = sorted(model.files, key=lambda file: file.path)  # code points sort as their UTF-8 bytes do
     lines += [f'{_quote(file.path)} = "sha256:{file.sha256} {file.size}"' for file in files]
+    if model.formats:
+        lines += ["", f"[models.{name}.formats]"]
+        lines += [f"{_quote(path)} = {_quote(model.formats[path])}" for path in sorted(model.formats)]
     return "\n".join(lines)
 
 

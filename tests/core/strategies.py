@@ -70,6 +70,9 @@ requests = st.builds(
     files=wish_tuples,
 )
 
+licenses = st.none() | st.sampled_from(["unknown", "apache-2.0", 'a "b"', "木兰", "mit, apache-2.0"])
+formats = st.sampled_from(["safetensors", "zip-pickle", "json"])
+
 
 @st.composite
 def file_tuples(draw: st.DrawFn) -> tuple[LockedFile, ...]:
@@ -93,6 +96,9 @@ def models(draw: st.DrawFn, name: str) -> LockedModel:
         requested=draw(requests),
         files=files,
         fallback=tuple(draw(st.lists(pins, max_size=2))),
+        license=draw(licenses),
+        committed=draw(st.sampled_from([None, "unknown", "2024-05-31T12:00:00Z"])),
+        formats={file.path: draw(formats) for file in files} if draw(st.booleans()) else {},
     )
 
 

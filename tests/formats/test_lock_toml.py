@@ -179,7 +179,7 @@ lists = [
 tree = "sha256:{ZERO}"
 commit = '{"0" * 40}'
 
-[models.a.license]
+[models.a.future]
 id = "mit"
 [models.a.requested]
 future = 1

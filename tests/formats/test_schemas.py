@@ -155,7 +155,7 @@ def test_unknown_keys_of_a_lock_are_accepted() -> None:
     """A newer fetcher may have written them, and they are kept."""
     assert LOCK.is_valid(GOOD_LOCK)
     assert LOCK.is_valid(changed("models", "a", "seal", value=f"sha256:{'0' * 64}"))
-    for path in (("future",), ("models", "a", "license"), ("models", "a", "requested", "future")):
+    for path in (("future",), ("models", "a", "future"), ("models", "a", "requested", "future")):
         assert LOCK.is_valid(changed(*path, value="x"))
 
 
@@ -174,6 +174,9 @@ def test_unknown_keys_of_a_lock_are_accepted() -> None:
         (("models", "a", "files", "x"), f"{'0' * 64} 7"),
         (("models", "a", "files", "x"), 7),
         (("models", "a", "files", ""), f"sha256:{'0' * 64} 7"),
+        (("models", "a", "license"), ""),
+        (("models", "a", "committed"), "yesterday"),
+        (("models", "a", "formats"), {"x": "A pickle"}),
     ],
 )
 def test_a_broken_lock_is_rejected(path: tuple[str, ...], value: object) -> None:
