@@ -17,7 +17,6 @@ from fetcher.core.digest import Commit, Sha256, tree_digest
 from fetcher.core.manifest import Manifest, ModelSpec, Requested, SourceRef
 from fetcher.core.paths import ModelName, RepoPath
 
-
 UNKNOWN = "unknown"  # recorded where a source was asked and does not tell
 
 
