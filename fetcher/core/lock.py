@@ -143,7 +143,7 @@ def seal_of(model: LockedModel) -> Sha256:
     `addresses`, `license`, `committed` and `formats` are in it only where the section has them.
     """
     wishes = model.requested
-    pinned = {
+    pinned: dict[str, object] = {
         "source": str(model.source),
         "commit": model.commit,
         "tree": model.tree.prefixed,
@@ -155,10 +155,9 @@ def seal_of(model: LockedModel) -> Sha256:
             "files": wishes.files,
             **({"addresses": wishes.addresses} if wishes.addresses else {}),
         },
-        **({"license": model.license} if model.license is not None else {}),
-        **({"committed": model.committed} if model.committed is not None else {}),
-        **({"formats": dict(model.formats)} if model.formats else {}),
     }
+    recorded = {"license": model.license, "committed": model.committed, "formats": dict(model.formats) or None}
+    pinned |= {key: value for key, value in recorded.items() if value is not None}
     text = json.dumps(pinned, sort_keys=True, separators=(",", ":"))
     return Sha256(hashlib.sha256(text.encode("ascii")).hexdigest())
 
