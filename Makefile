@@ -110,6 +110,9 @@ bench-verify: $(VENV)/.dev ## Measure `verify` beside openssl and b3sum; VERIFY=
 schemas: $(VENV)/.run ## Write schemas/ anew from the types
 	$(BIN)/fetcher schema models > schemas/models.schema.json
 	$(BIN)/fetcher schema lock > schemas/lock.schema.json
+	rm -rf schemas/output && mkdir schemas/output
+	for name in $$($(BIN)/fetcher schema output); do \
+	  $(BIN)/fetcher schema output $$name > schemas/output/$$name.schema.json; done
 
 api-docs: $(VENV)/.dev ## Write the reference of docs/api.md anew from the signatures and docstrings
 	$(BIN)/python -m tests.api.reference

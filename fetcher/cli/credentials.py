@@ -11,6 +11,7 @@ from fetcher.cli.common import Common, Json, settings_and_sources, with_common
 from fetcher.errors import ConfigError
 
 if TYPE_CHECKING:
+    from fetcher.cli.documents import AccessDocument, AuthDocument, LoginDocument, LogoutDocument
     from fetcher.logins import Access, Logins
 
 _MOST = 64 << 10  # bytes of standard input that are read for a token
@@ -55,9 +56,13 @@ def login(
     logins.server_of(source)  # before a person is asked for a token that nobody could use
     done = logins.log_in(source, _line_of_stdin() if token_stdin else _typed(source))
     if json:
-        render.document(
-            {"server": done.server, "kept_in": done.kept_in, "user": done.user, "shadowed_by": done.shadowed_by}
-        )
+        document: LoginDocument = {
+            "server": done.server,
+            "kept_in": done.kept_in,
+            "user": done.user,
+            "shadowed_by": done.shadowed_by,
+        }
+        render.document(document)
     whose = f"as {done.user} " if done.user else ""
     render.say(f"Logged in {whose}at {done.server}; the token is kept in {done.kept_in}.")
     if done.unchecked:
@@ -74,7 +79,8 @@ def logout(
     """Forget the token that `login` has kept for a source."""
     server, was_there = _logins(common).log_out(source)
     if json:
-        render.document({"server": server, "removed": was_there})
+        document: LogoutDocument = {"server": server, "removed": was_there}
+        render.document(document)
     render.say(f"Logged out of {server}." if was_there else f"There is no login at {server}.")
 
 
@@ -86,18 +92,25 @@ def auth(
     """Say who you are at each source, and where each token comes from; never the token."""
     found = _logins(common).accesses(ask=not offline)
     if json:
-        keys = ("name", "server", "token_from", "token_env", "user")
-        sources = [
-            {**{key: getattr(access, key) for key in keys}, "problem": access.problem and access.problem.what}
-            for access in found
-        ]
-        render.document({"sources": sources})
+        document: AuthDocument = {"sources": [_document(access) for access in found]}
+        render.document(document)
     else:
         for access in found:
             render.out(_line(access))
     problems = [access.problem for access in found if access.problem]
     if problems:
         raise max(problems, key=lambda problem: problem.exit_code)
+
+
+def _document(access: "Access") -> "AccessDocument":
+    return {
+        "name": access.name,
+        "server": access.server,
+        "token_from": access.token_from,
+        "token_env": access.token_env,
+        "user": access.user,
+        "problem": access.problem.what if access.problem else None,
+    }
 
 
 def _logins(common: Common) -> "Logins":

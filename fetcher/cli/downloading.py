@@ -32,6 +32,7 @@ from fetcher.errors import ConfigError
 if TYPE_CHECKING:
     from typer._click.core import Context
 
+    from fetcher.cli.documents import DownloadDocument, DownloadLookDocument
     from fetcher.core.manifest import Endpoint, SourceRef
     from fetcher.oneoff import OneOff, Outcome
     from fetcher.settings import Flags, Settings
@@ -195,12 +196,17 @@ def _carry_out(task: "OneOff", *, offline: bool, json: bool) -> None:
 def _look_only(task: "OneOff", *, json: bool) -> None:
     folder, plan = task.plan()
     if json:
-        render.document({"folder": str(folder), "up_to_date": plan.is_empty(), "plan": render.plan_document(plan)})
+        document: DownloadLookDocument = {
+            "folder": str(folder),
+            "up_to_date": plan.is_empty(),
+            "plan": render.plan_document(plan),
+        }
+        render.document(document)
     else:
         render.plan(plan)
 
 
-def _document(outcome: "Outcome") -> dict[str, object]:
+def _document(outcome: "Outcome") -> "DownloadDocument":
     return {
         "folder": str(outcome.folder),
         "source": str(outcome.model.source),

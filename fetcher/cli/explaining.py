@@ -10,6 +10,7 @@ from fetcher.cli.common import Common, Json, folder_of, open_project, with_commo
 from fetcher.core.units import size_text
 
 if TYPE_CHECKING:
+    from fetcher.cli.documents import Reason, WhyDocument
     from fetcher.core.why import Why
 
 
@@ -29,7 +30,8 @@ def why(
     place = folder_of(common) / file
     found = open_project(common).why(place if Path(file).is_absolute() or place.exists() else file)
     if json:
-        render.document({"file": file, "models": [_reason_document(each) for each in found]})
+        document: WhyDocument = {"file": file, "models": [_reason_document(each) for each in found]}
+        render.document(document)
     else:
         for each in found:
             _tell(each)
@@ -46,7 +48,7 @@ def _tell(each: "Why") -> None:
     render.out(f"  {size_text(each.file.size)}, sha256 {each.file.sha256}")
 
 
-def _reason_document(each: "Why") -> dict[str, object]:
+def _reason_document(each: "Why") -> "Reason":
     return {
         "model": each.model.name,
         "path": each.path,

@@ -19,6 +19,7 @@ from fetcher.core import answers
 from fetcher.errors import ConfigError
 
 if TYPE_CHECKING:
+    from fetcher.cli.documents import LockCheckDocument, LockDocument
     from fetcher.pins import Pins
     from fetcher.project import Project
     from fetcher.resolve import Upgrade
@@ -71,8 +72,8 @@ def _check(pins: "Pins", *, json: bool) -> None:
     found = pins.staleness()
     fresh = not found and pins.lock_text() is not None
     if json:
-        fields = [{"model": s.model, "field": s.field, "wanted": s.wanted, "locked": s.locked} for s in found]
-        render.document({"fresh": fresh, "stale": fields})
+        document: LockCheckDocument = {"fresh": fresh, "stale": found}
+        render.document(document)
     if fresh:
         render.say(answers.fresh(pins.lock_path.name, pins.manifest_path.name))
         return
@@ -95,7 +96,7 @@ def _resolve(project: "Project", upgrade: "Upgrade", dry_run: bool, json: bool) 
         render.say(f"Wrote {name}." if written else f"{name} is up to date.")
 
 
-def _document(change: "LockChange", *, written: bool) -> dict[str, object]:
+def _document(change: "LockChange", *, written: bool) -> "LockDocument":
     return {
         "written": written,
         "differs": change.differs,

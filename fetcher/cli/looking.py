@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +12,7 @@ from fetcher.core import answers
 from fetcher.core.units import count_text, size_text
 
 if TYPE_CHECKING:
+    from fetcher.cli.documents import ListDocument, PathDocument, StatusDocument, TreeDocument, TreeModel
     from fetcher.core.listing import Listed
     from fetcher.core.lock import LockedModel, Staleness
     from fetcher.core.plan import State
@@ -58,7 +58,8 @@ def listing(common: Common, names: Names = None, group: Groups = None, json: Jso
     choice = Choice(names=tuple(names or ()), groups=tuple(group or ()))
     rows = listed(pins.manifest, known.lock if known else Lock(), choice)
     if json:
-        render.document({"models": [asdict(row) for row in rows]})
+        document: ListDocument = {"models": rows}
+        render.document(document)
         return
     head = ("NAME", "STATE", "SOURCE", "COMMIT", "FILES", "SIZE", "TARGET")
     render.out_table(head, [_cells(row) for row in rows])
@@ -87,7 +88,8 @@ def tree(common: Common, names: Names = None, group: Groups = None, json: Json =
         for name in chosen_models(lock, Choice(names=tuple(names or ()), groups=tuple(group or ())), pins.layout)
     ]
     if json:
-        render.document({"models": [_tree_document(model, twins) for model in chosen]})
+        document: TreeDocument = {"models": [_tree_document(model, twins) for model in chosen]}
+        render.document(document)
         return
     for model in chosen:
         size = f"{count_text(len(model.files), 'file')}, {size_text(model.size)}"
@@ -95,14 +97,14 @@ def tree(common: Common, names: Names = None, group: Groups = None, json: Json =
         render.out_tree(branches(model.name, model.files, twins))
 
 
-def _tree_document(model: "LockedModel", twins: "Twins") -> dict[str, object]:
+def _tree_document(model: "LockedModel", twins: "Twins") -> "TreeModel":
     return {
         "name": model.name,
         "source": str(model.source),
         "commit": model.commit,
         "size": model.size,
         "files": [
-            {"path": file.path, "size": file.size, "sha256": file.sha256, "same_as": twins.of(model.name, file)}
+            {"path": file.path, "size": file.size, "sha256": file.sha256, "same_as": list(twins.of(model.name, file))}
             for file in model.files
         ],
     }
@@ -127,7 +129,8 @@ def path(
 
     found = locate(open_pins(common), name, file)
     if json:
-        render.document({"path": str(found)})
+        document: PathDocument = {"path": str(found)}
+        render.document(document)
     else:
         render.out_path(found)
 
@@ -183,13 +186,13 @@ def _states(name: str, survey: "Survey") -> Counter["State"]:
     return Counter(looks[wanted.spot].state for wanted in survey.wanted if wanted.model == name)
 
 
-def _status_document(project: "Project", stale: Sequence["Staleness"], survey: "Survey | None") -> dict[str, object]:
-    document: dict[str, object] = {
+def _status_document(project: "Project", stale: Sequence["Staleness"], survey: "Survey | None") -> "StatusDocument":
+    document: StatusDocument = {
         "lock": "missing" if survey is None else "stale" if stale else "fresh",
-        "stale": [{"model": s.model, "field": s.field, "wanted": s.wanted, "locked": s.locked} for s in stale],
+        "stale": list(stale),
         "manifest": str(project.manifest_path),
+        "trash": project.trash_usage(),
     }
-    document["trash"] = asdict(project.trash_usage())
     if survey is not None:
         document["up_to_date"] = survey.plan.is_empty()
         document["models"] = {

@@ -9,6 +9,7 @@ from fetcher.cli.common import Common, Groups, Json, Names, open_project, with_c
 from fetcher.core.units import count_text, size_text
 
 if TYPE_CHECKING:
+    from fetcher.cli.documents import OutdatedDocument, OutdatedModel
     from fetcher.core.outdated import Outlook
 
 
@@ -30,7 +31,8 @@ def outdated(
     """
     found = open_project(common).outdated(names or (), groups=group or ())
     if json:
-        render.document({"models": [_document(each) for each in found]})
+        document: OutdatedDocument = {"models": [_document(each) for each in found]}
+        render.document(document)
     else:
         _tell(found)
     if exit_code and any(each.has_moved for each in found):
@@ -56,7 +58,7 @@ def _news(each: "Outlook") -> str:
     return f"{each.locked[:12]} -> {each.commit[:12] if each.commit else 'other files'}  {cost}"
 
 
-def _document(each: "Outlook") -> dict[str, object]:
+def _document(each: "Outlook") -> "OutdatedModel":
     return {
         "name": each.name,
         "source": each.source,
@@ -66,5 +68,5 @@ def _document(each: "Outlook") -> dict[str, object]:
         "moved": each.has_moved,
         "files": [{"path": file.path, "kind": file.kind, "size": file.size} for file in each.files],
         "fetch_size": each.fetch_size,
-        "versions": dict(each.versions),
+        "versions": {str(path): version for path, version in each.versions.items()},
     }

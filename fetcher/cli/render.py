@@ -18,6 +18,9 @@ from fetcher.core.units import count_text, size_text
 from fetcher.errors import FetcherError
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    from fetcher.cli.documents import PlanDocument
     from fetcher.core.lock import Staleness
     from fetcher.core.lockdiff import ModelChange
     from fetcher.core.plan import Plan
@@ -126,13 +129,14 @@ def error(problem: FetcherError) -> None:
         document({"error": {"code": problem.exit_code, "what": what, "facts": facts, "fix": fix}})
 
 
-def document(content: Mapping[str, object]) -> None:
-    """The one JSON document of `--json`."""
+def document(content: "Mapping[str, object] | DataclassInstance") -> None:
+    """The one JSON document of `--json`, as documents.py says it; of dataclasses in it, their fields."""
     global _document_due
     _document_due = False
     import json  # most commands print none
+    from dataclasses import asdict
 
-    print(json.dumps(content, indent=2, ensure_ascii=False))
+    print(json.dumps(content, indent=2, ensure_ascii=False, default=asdict))
 
 
 def version() -> None:
@@ -186,7 +190,7 @@ def plan(found: "Plan") -> None:
     )
 
 
-def plan_document(found: "Plan") -> dict[str, object]:
+def plan_document(found: "Plan") -> "PlanDocument":
     """The plan as JSON values."""
     return {
         "keep": len(found.keep),

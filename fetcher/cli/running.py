@@ -26,6 +26,7 @@ from fetcher.errors import ConfigError
 if TYPE_CHECKING:
     from typer._click.core import Context
 
+    from fetcher.cli.documents import EnvDocument
     from fetcher.project import Project
 
 _HELP = {"-h", "--help"}
@@ -101,7 +102,8 @@ def env(
     project = open_project(common, events=watcher(progress, quiet=common.quiet))
     variables = _provided(project, names, group, frozen=frozen, offline=offline)
     if json:
-        render.document({"variables": variables})
+        document: EnvDocument = {"variables": variables}
+        render.document(document)
         return
     for name, value in variables.items():
         render.out_export(name, value)

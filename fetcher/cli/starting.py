@@ -3,7 +3,7 @@
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,12 +11,16 @@ from fetcher.cli import render
 from fetcher.cli.common import Common, Json, folder_of, with_common
 from fetcher.errors import ConfigError, InterruptedRun
 
+if TYPE_CHECKING:
+    from fetcher.cli.documents import InitDocument
+
 
 class Schema(StrEnum):
-    """Which file a schema is of."""
+    """What a schema is of."""
 
     models = "models"
     lock = "lock"
+    output = "output"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -24,7 +28,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog="Example: fetcher init -C my-project")(with_common(init))
     app.command(epilog="Example: fetcher demo")(with_common(demo, leave_out="manifest"))
     app.command(epilog="Example: fetcher serve ./repositories --port 8000")(with_common(serve, leave_out="manifest"))
-    app.command(epilog="Example: fetcher schema models > models.schema.json")(schema)
+    app.command(epilog="Example: fetcher schema output sync > sync.schema.json")(schema)
 
 
 def init(
@@ -40,7 +44,8 @@ def init(
         raise ConfigError("--manifest takes a file name here.", fix="name the folder with -C")
     done = write_scaffold(folder_of(common), manifest=name)
     if json:
-        render.document({"made": list(done.made), "extended": list(done.extended)})
+        document: InitDocument = {"made": list(done.made), "extended": list(done.extended)}
+        render.document(document)
     if done.made:
         render.say(f"Wrote {', '.join(done.made)}.")
     if done.extended:
@@ -86,9 +91,38 @@ def serve(
 
 
 def schema(
-    which: Annotated[Schema, typer.Argument(help="The file that the schema is of.", show_default=False)],
+    which: Annotated[Schema, typer.Argument(help="A file, or the output of commands.", show_default=False)],
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME]", help="With output: of which command; left out: list them.", show_default=False
+        ),
+    ] = None,
 ) -> None:
-    """Print the JSON Schema of models.toml or models.lock."""
+    """Print the JSON Schema of models.toml, of models.lock, or of what a command prints with --json."""
+    if which is Schema.output:
+        _output_schema(name)
+        return
+    if name is not None:
+        raise ConfigError("NAME goes with output.", fix=f"run `fetcher schema output {name}`")
     from fetcher.formats.schemas import schema_text
 
-    render.out(schema_text(which.value).rstrip("\n"))
+    render.out(schema_text("lock" if which is Schema.lock else "models").rstrip("\n"))
+
+
+def _output_schema(name: str | None) -> None:
+    from fetcher.cli.documents import output_names, shapes_of, title_of
+    from fetcher.formats.schemas import output_schema_text
+
+    names = output_names()
+    if name is None:
+        for each in names:
+            render.out(each)
+        return
+    if name not in names:
+        raise ConfigError(
+            f"There is no output of the name {name}.",
+            facts=[f"outputs: {', '.join(names)}"],
+            fix="run `fetcher schema output` to list them",
+        )
+    render.out(output_schema_text(shapes_of(name), title=title_of(name)).rstrip("\n"))

@@ -1,8 +1,7 @@
 """`fetcher store dir|size|gc|verify`."""
 
 import threading
-from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +9,9 @@ from fetcher.cli import interrupt, render
 from fetcher.cli.common import Common, Json, settings_of, with_common
 from fetcher.core.units import count_text, size_text
 from fetcher.errors import IntegrityError
+
+if TYPE_CHECKING:
+    from fetcher.cli.documents import StoreVerifyDocument, SweptDocument
 
 _HOUR_S = 3600.0
 _store = typer.Typer(
@@ -40,7 +42,7 @@ def size(common: Common, json: Json = False) -> None:
 
     held = Upkeep(settings_of()).holding()
     if json:
-        render.document(asdict(held))
+        render.document(held)
         return
     shared = f" ({size_text(held.shared)} shared with placed files)" if held.shared else ""
     render.out(f"{count_text(held.objects, 'object')}, {size_text(held.size)}{shared}")
@@ -62,7 +64,8 @@ def gc(
     swept = Upkeep(settings_of()).gc(grace_s=grace * _HOUR_S, dry_run=dry_run)
     if json:
         objects, partials = ([item.name for item in items] for items in (swept.objects, swept.partials))
-        render.document({"objects": objects, "partials": partials, "freed": swept.size, "kept": swept.kept})
+        document: SweptDocument = {"objects": objects, "partials": partials, "freed": swept.size, "kept": swept.kept}
+        render.document(document)
         return
     verb = "Would remove" if dry_run else "Removed"
     if dry_run:
@@ -88,7 +91,8 @@ def verify(
     with interrupt.softly(stop):
         total, bad = Upkeep(settings_of(), stop=stop.is_set).damaged(discard=discard)
     if json:
-        render.document({"verified": total - len(bad), "damaged": bad, "discarded": discard})
+        document: StoreVerifyDocument = {"verified": total - len(bad), "damaged": bad, "discarded": discard}
+        render.document(document)
     if not bad:
         render.say(f"Verified: {count_text(total, 'object')}, all sound.")
         return

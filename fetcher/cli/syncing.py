@@ -29,6 +29,7 @@ from fetcher.core.units import count_text, size_text
 from fetcher.errors import DifferenceError
 
 if TYPE_CHECKING:
+    from fetcher.cli.documents import SyncDocument, SyncLookDocument
     from fetcher.core.plan import Plan
     from fetcher.project import Project
     from fetcher.sync import Report
@@ -104,7 +105,8 @@ def sync(
 
 def _look_only(project: "Project", plan: "Plan", *, check: bool, json: bool) -> None:
     if json:
-        render.document({"up_to_date": plan.is_empty(), "plan": render.plan_document(plan)})
+        document: SyncLookDocument = {"up_to_date": plan.is_empty(), "plan": render.plan_document(plan)}
+        render.document(document)
     if plan.is_empty():
         render.say(answers.up_to_date(len(plan.keep)))
         return
@@ -143,7 +145,7 @@ def _tell_left(report: "Report") -> None:
     render.listed((f"left, {reason}: {spot}" for spot, reason in report.left.items()), indent="")
 
 
-def _document(report: "Report") -> dict[str, object]:
+def _document(report: "Report") -> "SyncDocument":
     return {
         "up_to_date": not (report.placed or report.moved or report.removed or report.failures),
         "kept": report.kept,

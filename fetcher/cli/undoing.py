@@ -10,6 +10,7 @@ from fetcher.cli.common import Common, Json, open_project, with_common
 from fetcher.core.units import count_text
 
 if TYPE_CHECKING:
+    from fetcher.cli.documents import UndoDocument
     from fetcher.undo import Undone
 
 
@@ -39,7 +40,7 @@ def _tell(undone: list["Undone"]) -> None:
         render.listed((f"not put back, the trash has let it go: {spot}" for spot in item.lost), indent="")
 
 
-def _document(undone: list["Undone"]) -> dict[str, object]:
+def _document(undone: list["Undone"]) -> "UndoDocument":
     return {
         "undone": len(undone),
         "restored": [spot for item in undone for spot in item.restored],

@@ -1,6 +1,5 @@
 """`fetcher verify`."""
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +10,7 @@ from fetcher.core.units import count_text, parse_percent, size_text
 from fetcher.errors import ConfigError, DifferenceError, IntegrityError
 
 if TYPE_CHECKING:
+    from fetcher.cli.documents import VerifyDocument
     from fetcher.core.proof import Depth
     from fetcher.survey import Survey
     from fetcher.sync import Report
@@ -62,9 +62,9 @@ def verify(
         _conclude_repair(survey, report)
 
 
-def _document(survey: "Survey", wrong: Mapping[str, str], report: "Report | None") -> dict[str, object]:
+def _document(survey: "Survey", wrong: dict[str, str], report: "Report | None") -> "VerifyDocument":
     ranges = {spot: [[span.start, span.stop] for span in spans] for spot, spans in survey.scan.differs.items()}
-    found = {"verified": len(survey.wanted) - len(wrong), "wrong": wrong, "ranges": ranges}
+    found: VerifyDocument = {"verified": len(survey.wanted) - len(wrong), "wrong": wrong, "ranges": ranges}
     return found if report is None else {**found, "repaired": [item.spot for item in report.placed]}
 
 

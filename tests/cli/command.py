@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.documents import require_documents
 from tests.hub.publish import read_tree
 
 
@@ -32,8 +33,10 @@ class Desk:
     folder: Path
     environment: dict[str, str]
 
-    def fetcher(self, *arguments: str, prefix: tuple[str, ...] = (), timeout_s: float = 120) -> Done:
-        """Run a command to its end."""
+    def fetcher(
+        self, *arguments: str, prefix: tuple[str, ...] = (), timeout_s: float = 120, stdin: str | None = None
+    ) -> Done:
+        """Run a command to its end; what it prints for programs is held to its schema."""
         done = subprocess.run(
             [*prefix, sys.executable, "-m", "fetcher", *arguments],
             cwd=self.folder,
@@ -41,8 +44,9 @@ class Desk:
             capture_output=True,
             text=True,
             timeout=timeout_s,
-            stdin=subprocess.DEVNULL,
+            input=stdin or "",
         )
+        require_documents(arguments, done.stdout, done.stderr)
         return Done(code=done.returncode, out=done.stdout, err=done.stderr)
 
     def ok(self, *arguments: str, **options: Any) -> Done:
