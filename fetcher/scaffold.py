@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fetcher.core.manifest import MODELSCOPE
 from fetcher.disk.atomic import disk_errors, write_atomic
+from fetcher.disk.lines import add_lines
 from fetcher.disk.state import make_state_folder
 from fetcher.errors import BlockedError
 from fetcher.formats.schemas import schema_text
@@ -60,19 +61,8 @@ def write_scaffold(folder: Path, *, manifest: str) -> Scaffold:
         made.append(manifest)
     for name, lines in _LINES.items():
         existed = (folder / name).exists()
-        if _add_lines(folder / name, lines):
+        if add_lines(folder / name, lines):
             (extended if existed else made).append(name)
     if not (made or extended):
         raise BlockedError(f"{manifest} and git's lines are there already; nothing was changed.", fix=f"edit {path}")
     return Scaffold(made=tuple(made), extended=tuple(extended))
-
-
-def _add_lines(path: Path, lines: tuple[str, ...]) -> bool:
-    with disk_errors(path):
-        there = path.read_bytes() if path.exists() else b""  # in whatever encoding
-        missing = [line for line in lines if line.encode() not in there.splitlines()]
-        if not missing:
-            return False
-        begin = "" if not there or there.endswith(b"\n") else "\n"
-        write_atomic(path, there + (begin + "".join(f"{line}\n" for line in missing)).encode())
-    return True

@@ -16,6 +16,7 @@ from fetcher.cli import (
     interrupt,
     locking,
     looking,
+    merging,
     moving,
     render,
     running,
@@ -67,6 +68,7 @@ def main(
 
 starting.add_to(app)
 locking.add_to(app)
+merging.add_to(app)
 syncing.add_to(app)
 looking.add_to(app)
 explaining.add_to(app)
