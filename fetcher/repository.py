@@ -39,13 +39,11 @@ class Driver:
     """How the merge driver stands.
 
     Attributes:
-        attributes: The file that names it.
-        line: The line in that file.
+        attributes: The file with the line that names it.
         changed: Whether anything was not so before.
     """
 
     attributes: Path
-    line: str
     changed: bool
 
 
@@ -65,10 +63,10 @@ def set_up_driver(lock: Path) -> Driver:
     stale = {key: value for key, value in wanted.items() if _git(folder, "config", "--local", key) != value}
     for key, value in stale.items():
         _git(folder, "config", "--local", "--replace-all", key, value, must=True)
-    line = attribute_line(lock.name)
-    added = add_lines(folder / ".gitattributes", (line,))
+    attributes = folder / ".gitattributes"
+    added = add_lines(attributes, (attribute_line(lock.name),))
     _require_effect(lock)
-    return Driver(attributes=folder / ".gitattributes", line=line, changed=bool(stale) or added)
+    return Driver(attributes=attributes, changed=bool(stale) or added)
 
 
 def remove_driver(lock: Path) -> Driver:
@@ -83,9 +81,9 @@ def remove_driver(lock: Path) -> Driver:
     was_set = _git(folder, "config", "--local", "--get-regexp", rf"^{re.escape(_SECTION)}\.") != ""
     if was_set:
         _git(folder, "config", "--local", "--remove-section", _SECTION, must=True)
-    line = attribute_line(lock.name)
-    taken = take_line(folder / ".gitattributes", line)
-    return Driver(attributes=folder / ".gitattributes", line=line, changed=was_set or taken)
+    attributes = folder / ".gitattributes"
+    taken = take_line(attributes, attribute_line(lock.name))
+    return Driver(attributes=attributes, changed=was_set or taken)
 
 
 def merge_files(base: Path, ours: Path, theirs: Path, *, marker_size: int) -> Merged | None:

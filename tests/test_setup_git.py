@@ -58,11 +58,7 @@ def test_it_is_set_up_once_and_taken_away_whole(world: World) -> None:
     )
     assert attributes.read_bytes() == b"*.bin binary\n/models.lock merge=fetcher\n"
     made = config.read_text("utf-8")
-    assert world.at.ok("setup", "git", "--json").json == {
-        "attributes": str(attributes),
-        "line": "/models.lock merge=fetcher",
-        "changed": False,
-    }
+    assert world.at.ok("setup", "git").err == "git merges models.lock by fetcher already.\n"
     assert (attributes.read_bytes(), config.read_text("utf-8")) == (b"*.bin binary\n/models.lock merge=fetcher\n", made)
     world.at.ok("setup", "git", "--remove")
     assert (attributes.read_bytes(), config.read_text("utf-8")) == (b"*.bin binary\n", before)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from fetcher.cli import render
-from fetcher.cli.common import Common, Json, open_pins, with_common
+from fetcher.cli.common import Common, open_pins, with_common
 from fetcher.errors import ConfigError
 
 _setup = typer.Typer(
@@ -30,15 +30,12 @@ def add_to(app: typer.Typer) -> None:
 def set_up_git(
     common: Common,
     remove: Annotated[bool, typer.Option("--remove", help="Take the driver away again.")] = False,
-    json: Json = False,
 ) -> None:
     """Have git merge models.lock model by model in this clone, and name the driver in .gitattributes."""
     from fetcher.repository import remove_driver, set_up_driver  # brings what reads locks
 
     lock = open_pins(common).lock_path
     done = remove_driver(lock) if remove else set_up_driver(lock)
-    if json:
-        render.document({"attributes": str(done.attributes), "line": done.line, "changed": done.changed})
     if not done.changed:
         render.say(f"Nothing to remove for {lock.name}." if remove else f"git merges {lock.name} by fetcher already.")
     elif remove:
