@@ -4,7 +4,6 @@ Both run in folders of their own against the same hub.  What differs is in the t
 The guide's Python is compared in tests/api/test_official.py, its clones are in tests/sources/test_git_remote.py.
 """
 
-import json
 import os
 import re
 import shlex
@@ -18,6 +17,7 @@ import pytest
 
 from fetcher.serve.hub import Hub
 from tests.hub.publish import MIB, Publisher
+from tests.official import Officials
 
 TOKEN = "ms-11111111-2222-3333-4444-555555555555"
 TREE: dict[str, bytes | int] = {
@@ -160,34 +160,6 @@ EXAMPLES = {
     ),
 }
 
-# Both clients are imported once; each example runs in a process that was forked from this one.
-OFFICIAL = """
-import json, os, shlex, sys
-from modelscope_hub.cli.main import run_cmd as modelscope
-from huggingface_hub.cli.hf import main as hf
-for name, (folder, endpoint, lines) in json.load(sys.stdin).items():
-    for line in lines:
-        child = os.fork()
-        if child == 0:
-            os.chdir(folder)
-            os.environ |= {"MODELSCOPE_ENDPOINT": endpoint, "HOME": folder, "MODELSCOPE_CACHE": f"{folder}/default"}
-            for out in (1, 2):
-                os.dup2(os.open("said", os.O_WRONLY | os.O_CREAT | os.O_APPEND), out)
-            program, *sys.argv[1:] = shlex.split(line)
-            sys.argv[0] = program
-            try:
-                code = {"modelscope": modelscope, "hf": hf}[program]()
-            except SystemExit as end:
-                code = end.code
-            except BaseException as error:
-                print(error)
-                code = 1
-            sys.stdout.flush()
-            os._exit(code or 0)
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    print(json.dumps([name, code]), flush=True)
-"""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
@@ -214,21 +186,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     publisher.publish("datasets/acme/words", {"train.csv": b"a,b\n"})
     with Hub(publisher.root) as public, Hub(publisher.root, token=TOKEN) as private:
         found = World(folder=folder, public=public.url, private=private.url, codes={})
-        orders = {}
-        for name, example in EXAMPLES.items():
-            place = folder / "theirs" / name
-            place.mkdir(parents=True)
-            orders[name] = (str(place), found.endpoint(example), example.official)
-        done = subprocess.run(
-            [sys.executable, "-c", OFFICIAL],
-            input=json.dumps(orders),
-            env=_environment(folder, found.public) | {"HF_HUB_DISABLE_XET": "1"},
-            capture_output=True,
-            text=True,
-            timeout=250,
-        )
-        codes = dict(json.loads(line) for line in done.stdout.splitlines())
-        assert codes.keys() == EXAMPLES.keys(), done.stderr
+        codes = {}
+        with Officials(_environment(folder, found.public)) as officials:
+            for name, example in EXAMPLES.items():
+                for line in example.official:
+                    ended = officials.run(line, folder=folder / "theirs" / name, endpoint=found.endpoint(example))
+                codes[name] = ended.code
         yield World(folder=folder, public=public.url, private=private.url, codes=codes)
 
 
@@ -240,7 +203,6 @@ def _environment(home: Path, endpoint: str) -> dict[str, str]:
         "HF_ENDPOINT": endpoint,
         "MODELSCOPE_CACHE": f"{home}/default",
         "FETCHER_STORE": f"{home}/.store",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
     }
 
 

@@ -6,12 +6,14 @@ from pathlib import Path
 from tests.pages.commands import commands_page
 from tests.pages.keys import lock_page, manifest_page
 from tests.pages.links import pages_without_navigation, wrong_links
+from tests.pages.measured import compared_page
 
 ROOT = Path(__file__).parents[2]
 MADE = {
     "docs/reference/commands.md": commands_page,
     "docs/reference/models-toml.md": manifest_page,
     "docs/reference/models-lock.md": lock_page,
+    "docs/compared.md": compared_page,
 }
 
 
