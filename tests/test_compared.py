@@ -11,14 +11,19 @@ from tests.hub.faults import OBJECT, Corrupt, FaultProxy, Rule
 from tests.hub.publish import MIB, Publisher
 from tests.official import Officials
 
-_PAGE = (Path(__file__).parents[1] / "docs/compared.md").read_text(encoding="utf-8")
+_ROOT = Path(__file__).parents[1]
 _LARGE, _SMALL, _EXTRA = "model.safetensors", "config.json", "README.md"
 _TREE: dict[str, bytes | int] = {_SMALL: b"{}", _EXTRA: b"# m", _LARGE: 2 * MIB}
-_TABLE = {
-    cells[0]: cells[1:]
-    for line in _PAGE.partition("## How long")[0].splitlines()
-    if len(cells := [cell.strip() for cell in line.strip("|").split("|")]) == 4
-}
+
+
+def _table(page: str, heading: str) -> dict[str, list[str]]:
+    """The rows of four cells below a heading, by the first of them; each row once."""
+    section = (_ROOT / page).read_text(encoding="utf-8").partition(f"\n{heading}\n")[2].partition("\n## ")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines()]
+    return {cells[0]: cells[1:] for cells in rows if len(cells) == 4}
+
+
+_TABLE = _table("docs/compared.md", "## What happens")
 _PROGRAMS = _TABLE["what happens"]
 _ROWS = {
     "flipped": "a byte of a large file is flipped on the way",
@@ -30,6 +35,20 @@ _ROWS = {
     "left out": "a pattern leaves out a file that is there; again",
     "folders": "the same model in two folders",
     "nothing": "a pattern that matches no file, on the command line",
+}
+
+_IN_CHINESE = {  # longer words first
+    "replaced, ": "覆盖，",
+    "placed, ": "照样放到位，",
+    "refused, ": "拒绝，",
+    "kept, ": "保留，",
+    "exit ": "退出码 ",
+    "the same bytes": "相同的字节",
+    "other bytes": "不同的字节",
+    "removed": "移走",
+    "stays": "留着",
+    "the bytes once": "只占一份",
+    "the bytes twice": "占两份",
 }
 
 
@@ -189,3 +208,14 @@ def test_the_table_is_what_the_programs_do(tmp_path: Path, hub: Hub, publisher: 
             seen["no network"] = f"exit {program.bring()}"
     seen_in_rows = {text: [found[name][0][key] for name in _PROGRAMS] for key, text in _ROWS.items()}
     assert {row: cells for row, cells in _TABLE.items() if row not in ("what happens", "---")} == seen_in_rows
+
+
+def test_the_readmes_show_rows_of_that_table() -> None:
+    """The same cells in both, word by word in Chinese."""
+    english, chinese = _table("README.md", "## Compared"), _table("README.zh-CN.md", "## 与其他工具比较")
+    assert len(english) > 5
+    assert english == {row: _TABLE[row] for row in english}
+    translated = ["|".join(cells) for cells in english.values()]
+    for old, new in _IN_CHINESE.items():
+        translated = [cells.replace(old, new) for cells in translated]
+    assert ["|".join(cells) for cells in chinese.values()][2:] == translated[2:]
