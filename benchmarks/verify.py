@@ -102,7 +102,8 @@ def _place(folder: Path, size: int, environment: dict[str, str]) -> None:
     Path(environment["FETCHER_STORE"]).mkdir(exist_ok=True)  # where the chunk lists are kept
     files = [_write(target / f"{number}.bin", size // _FILES, number) for number in range(_FILES)]
     declare(folder, [model_of("large", files)])
-    subprocess.run([FETCHER, "verify", "-q"], cwd=folder, env=environment, check=True)
+    for command in ("verify", "sync"):  # chunk lists, and an index as every project has it
+        subprocess.run([FETCHER, command, "-q"], cwd=folder, env=environment, check=True)
 
 
 def _write(path: Path, size: int, number: int) -> LockedFile:

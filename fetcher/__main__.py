@@ -5,7 +5,7 @@ import sys
 
 from fetcher.front import answer
 
-_GARBAGE = 50_000  # new objects between two looks for garbage; loading makes none, and 700 cost a tenth of `--help`
+_GARBAGE = 150_000  # new objects between two looks for garbage; loading makes none, and 700 cost a tenth of `--help`
 
 
 def main() -> None:
@@ -18,7 +18,10 @@ def main() -> None:
     gc.set_threshold(_GARBAGE)
     from fetcher.cli.app import run  # imported when it runs: a no-op must not pay for it
 
-    run()
+    try:
+        run()
+    finally:
+        gc.freeze()  # or Python looks through all that was loaded once more before it ends, a tenth of a short command
 
 
 if __name__ == "__main__":

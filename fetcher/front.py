@@ -7,6 +7,8 @@ was made for and every placed file the size, time and inode that it had.  Anythi
 of the ordinary (an unknown flag, a variable with a meaning, any difference) goes the normal
 way, which gives the same answers.  Nothing here changes anything on disk.
 
+`verify` is never answered here; it begins to hash while it is being loaded (disk/ahead.py).
+
 Imports nothing but `os`, `sys`, a hash and disk/ready.py, not even dataclasses: each costs as
 much as a thousand files.
 
@@ -23,6 +25,7 @@ from fetcher import __version__
 from fetcher.disk.ready import TRASH, Ready, about, digest_of, index_name, index_stamp, ready_name, trash_stamp
 
 _IDLE_FLAGS = {"--check", "--dry-run", "--force", "--frozen", "--keep-going", "--no-prune", "--offline"}
+_VERIFY_FLAGS = {"--json", "--repair"}
 _COUNTS = {"FETCHER_JOBS", "FETCHER_CONNECTIONS", "FETCHER_RETRIES"}
 _MOST = 1 << 28  # bytes of a manifest, a lock or a `ready`; more than that is out of the ordinary
 
@@ -31,7 +34,7 @@ class _Asked:
     """What the command line asks for.
 
     Attributes:
-        command: `sync`, `status`, `lock` or `version`.
+        command: `sync`, `status`, `lock`, `version` or `verify`.
         directory: The value of -C; empty where it was not given.
     """
 
@@ -51,6 +54,9 @@ def answer(arguments: "list[str]") -> bool:
         return False
     if asked.command == "version":
         return _say((f"fetcher {__version__}",), "", quiet=True)
+    if asked.command == "verify":
+        _hash_ahead(asked)
+        return False
     ready = _ready(asked)
     if ready is None:
         return False
@@ -95,6 +101,8 @@ def _command(words: "list[str]") -> str:
             return "status"
         case ["sync", *flags] if _IDLE_FLAGS.issuperset(flags):
             return "sync"
+        case ["verify", *flags] if _VERIFY_FLAGS.issuperset(flags):
+            return "verify"
     return ""
 
 
@@ -112,6 +120,15 @@ def _is_plain(name: str, value: str) -> bool:
     if name == "FETCHER_STORE":
         return not value or value.startswith("/")
     return not value or (name in _COUNTS and value.isascii() and value.isdigit() and int(value) > 0)
+
+
+def _hash_ahead(asked: _Asked) -> None:
+    """Begin to hash what a `verify` of everything will ask for, while it is being loaded."""
+    root = _root(asked)
+    if root:
+        from fetcher.disk import ahead  # with what it needs, which `verify` needs in any case
+
+        ahead.begin(root, f"{root}/.fetcher/{ready_name(asked.manifest)}")
 
 
 def _ready(asked: _Asked) -> "Ready | None":

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from fetcher.core.cache import shared_caches
 from fetcher.core.change import Usage
@@ -49,12 +49,14 @@ from fetcher.results import LockChange, Status
 from fetcher.road import Guard, Road, Wishes, catalog_of, rooted, transfer_settings
 from fetcher.settings import MANIFEST, Settings
 from fetcher.sources.caches import cache_variables, official_caches, own_caches
-from fetcher.sources.catalog import Catalog
 from fetcher.survey import Survey, Surveyor
 from fetcher.sync import Report, Workplace
-from fetcher.transfer import StoreHasher
 from fetcher.undo import Undoer, Undone
 from fetcher.watch import Event, Listener
+
+if TYPE_CHECKING:
+    from fetcher.sources.catalog import Catalog
+    from fetcher.transfer import StoreHasher
 
 
 @dataclass(kw_only=True)
@@ -164,7 +166,7 @@ class Project(Pins):
         with closing(self._catalog()) as catalog:
             return outlooks(self.manifest, some, catalog)
 
-    def _catalog(self) -> Catalog:
+    def _catalog(self) -> "Catalog":
         return catalog_of(self.settings, self.endpoints, root=self.root, addresses=self.manifest.addresses)
 
     def _merged(self) -> Merged | None:
@@ -383,7 +385,9 @@ class Project(Pins):
     def _lock(self, *, frozen: bool) -> Lock:
         return self.frozen_lock() if frozen else self.fresh_lock()
 
-    def _hasher(self) -> StoreHasher:
+    def _hasher(self) -> "StoreHasher":
+        from fetcher.transfer import StoreHasher
+
         settings = transfer_settings(self.settings, keep_going=False)
         return StoreHasher(Store(self.settings.store), settings=settings, events=self.events, stop=self.stop)
 

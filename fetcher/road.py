@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, ExitStack, closing, contextmanage
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
+from typing import TYPE_CHECKING
 
 from fetcher.core.change import Bounds
 from fetcher.core.choice import EVERYTHING, Choice
@@ -31,16 +32,17 @@ from fetcher.disk.claim import claim
 from fetcher.disk.staging import Staging
 from fetcher.disk.state import make_state_folder
 from fetcher.disk.tidy import tidy
-from fetcher.disk.tokens import TokenStore
 from fetcher.disk.trash import Trash
 from fetcher.errors import BusyError, DiskError, FetcherError
 from fetcher.prepare import Pair, prepare
 from fetcher.settings import Settings
-from fetcher.sources.catalog import Catalog
 from fetcher.survey import Survey, Surveyor
 from fetcher.sync import Report, Workplace, fetch_request
-from fetcher.transfer import Job, TransferSettings, require_space, run_transfer
 from fetcher.undo import Undoer, Undone
+
+if TYPE_CHECKING:
+    from fetcher.sources.catalog import Catalog
+    from fetcher.transfer import TransferSettings
 
 _PATIENCE_S = 1.0  # of waiting in silence for another fetcher
 
@@ -106,7 +108,7 @@ class Road:
         """Look with every file hashed, or a sample, and remember what was found."""
         with self.guard():
             survey = self.surveyor.look_closely(lock, choice, depth)
-        if self.state.exists():
+        if self.state.exists() and not self.workplace.knows(survey.scan, survey.plan):
             self._remember(survey, choice)
         return survey
 
@@ -191,6 +193,8 @@ class Road:
     def _fetch(
         self, wanted: Sequence[tuple[FetchRequest, Wanted]], *, keep_going: bool
     ) -> Mapping[Sha256, FetcherError]:
+        from fetcher.transfer import Job, require_space, run_transfer
+
         jobs = [Job(request=request, store=self.staging.store_for(item)) for request, item in wanted]
         require_space(jobs)
         settings = transfer_settings(self.settings, keep_going=keep_going)
@@ -250,8 +254,11 @@ def catalog_of(
     *,
     root: Path = Path(),
     addresses: Mapping[SourceRef, Mapping[RepoPath, str]] | None = None,
-) -> Catalog:
+) -> "Catalog":
     """The sources that settings and a manifest in the folder `root` make."""
+    from fetcher.disk.tokens import TokenStore
+    from fetcher.sources.catalog import Catalog
+
     return Catalog(
         endpoints=endpoints,
         root=root,
@@ -266,8 +273,10 @@ def catalog_of(
     )
 
 
-def transfer_settings(settings: Settings, *, keep_going: bool) -> TransferSettings:
+def transfer_settings(settings: Settings, *, keep_going: bool) -> "TransferSettings":
     """What the settings say about transfers."""
+    from fetcher.transfer import TransferSettings
+
     return TransferSettings(
         jobs=settings.jobs,
         connections=settings.connections,

@@ -183,6 +183,10 @@ class Workplace:
             self._events.note(f"{count_text(len(brought), 'file')} ({size}) taken from this machine")
         return fetch_again(replace(plan, offered=sound), self._staging.stored(place))
 
+    def knows(self, scan: Scan, plan: Plan) -> bool:
+        """Whether the look has found out nothing that the index did not know before it."""
+        return not scan.intended and rows_after(scan.rows, [], (item.spot for item in plan.left)) == scan.before
+
     def remember(self, scan: Scan, plan: Plan) -> bool:
         """Save what a look has found out, if that is more than the index knew; whether it knows it now.
 

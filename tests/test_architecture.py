@@ -138,6 +138,14 @@ def test_nothing_to_do_loads_neither_pydantic_nor_what_asks_a_hub(project: Path,
     assert not (_HTTP_STACK | _OWN_LISTS | {"pydantic", "fetcher.sources.modelscope"}) & loaded
 
 
+@pytest.mark.parametrize("command", ["status", "verify"])
+def test_a_look_at_the_disk_loads_nothing_that_changes_it(project: Path, command: str) -> None:
+    """Engine, sources and file locks are a quarter of what there is to load."""
+    loaded = _loaded(_NORMAL_WAY, command, folder=project)
+    assert "fetcher.road" in loaded
+    assert not {"fetcher.transfer", "fetcher.sources.catalog", "filelock"} & loaded
+
+
 def test_what_fetches_bytes_loads_no_command_line_but_ours(tmp_path: Path) -> None:
     """httpx would bring its own, which takes as long as itself; and whoever wants that one still gets it."""
     loaded = _loaded("import fetcher.net.http", folder=tmp_path)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from fetcher.disk import ahead
 from fetcher.disk.index import Index
 from fetcher.front import answer
 from fetcher.project import Project
@@ -422,3 +423,29 @@ def test_after_lock_the_check_is_ready(at: Desk) -> None:
     assert not answer(["sync"])
     _lock(at)
     assert answer(["lock", "--check"])
+
+
+def test_verify_changes_no_answer(at: Desk) -> None:
+    """It has hashed everything and found nothing new: what was instant before it is instant after it."""
+    index = (at.folder / ".fetcher/index.sqlite").read_bytes()
+    at.ok("verify")
+    assert answer(["sync"])
+    assert (at.folder / ".fetcher/index.sqlite").read_bytes() == index
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="files are mapped on Linux only")
+@pytest.mark.parametrize(
+    ("command", "begins"),
+    [
+        ("verify", True),
+        ("verify --repair -q", True),
+        ("verify --json", True),
+        ("verify --sha256", False),
+        ("verify --sample 5%", False),
+        ("verify m", False),
+    ],
+)
+def test_a_verify_of_everything_hashes_while_it_is_loaded(at: Desk, command: str, begins: bool) -> None:
+    """What asks for another hash, or for less, begins nothing; and no verify is answered here."""
+    assert not answer(command.split())
+    assert (ahead.take_over() is not None) == begins

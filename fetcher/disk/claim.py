@@ -22,19 +22,21 @@ Promises (tests/disk/test_claim.py):
 import contextlib
 import errno
 import os
+import platform
 import secrets
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-from filelock import BaseFileLock, FileLock, Timeout
+from typing import TYPE_CHECKING
 
 from fetcher.disk.atomic import disk_errors, make_folder
 from fetcher.disk.writer import Life, Writer, sweep, temporary_name
 from fetcher.errors import BusyError
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 _OWN_NAMES = ("claim", "owner")
 _POLL_S = 0.1
@@ -44,10 +46,12 @@ _UNSUPPORTED = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, err
 _NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK}
 _TRIES = 10  # of a folder that others remove at the same time
 
-LockType = Callable[[Path], BaseFileLock]
+LockType = Callable[[Path], "BaseFileLock"]
 
 
-def _file_lock(path: Path) -> BaseFileLock:
+def _file_lock(path: Path) -> "BaseFileLock":
+    from filelock import FileLock  # takes as long to load as two claims; who only looks makes none
+
     return FileLock(path, timeout=0, thread_local=False)
 
 
@@ -67,7 +71,7 @@ class _Lease:
 
     @classmethod
     def own(cls) -> "_Lease":
-        host = "".join(socket.gethostname().split()) or "localhost"
+        host = "".join(platform.node().split()) or "localhost"
         return cls(host=host, writer=Writer.me(), token=secrets.token_hex(8), since=int(time.time()))
 
     @classmethod
@@ -150,7 +154,7 @@ class Claim:
             who may wake up.
     """
 
-    def __init__(self, place: _Place, lock: BaseFileLock | None, lease: _Lease, *, is_sure: bool) -> None:
+    def __init__(self, place: _Place, lock: "BaseFileLock | None", lease: _Lease, *, is_sure: bool) -> None:
         self.is_sure = is_sure
         self._place = place
         self._lock = lock
@@ -275,8 +279,10 @@ def last_write(folder: Path) -> float:
     return latest
 
 
-def _try_lock(lock: BaseFileLock) -> tuple[BaseFileLock | None, bool]:
+def _try_lock(lock: "BaseFileLock") -> "tuple[BaseFileLock | None, bool]":
     """The lock if it was given (None where locks are not supported), and whether another holds it."""
+    from filelock import Timeout
+
     try:
         lock.acquire(blocking=False)
     except Timeout:
@@ -290,7 +296,7 @@ def _try_lock(lock: BaseFileLock) -> tuple[BaseFileLock | None, bool]:
     return lock, False
 
 
-def _release(lock: BaseFileLock | None) -> None:
+def _release(lock: "BaseFileLock | None") -> None:
     if lock is not None:
         lock.release()
 

@@ -319,6 +319,8 @@ def is_settled(row: Row) -> bool:
 def _compare(row: Row, fresh: Row, wanted: Sha256, found: os.stat_result) -> _Seen:
     """Judge a file of which the index knows something, after it was hashed."""
     if fresh.sha256 == row.sha256 or fresh.sha256 == wanted:
+        if is_settled(row) and fresh == replace(row, looked_ns=fresh.looked_ns):
+            fresh = row  # nothing new: what rests on the index stays
         return _Seen(look=_judge(fresh, wanted), row=fresh)
     if row.wrote and row.is_unchanged(found) and not is_racy(row, found):
         damaged = replace(row, damaged=True)

@@ -17,9 +17,9 @@ import contextlib
 import functools
 import hashlib
 import os
+import platform
 import re
 import secrets
-import socket
 import time
 from dataclasses import dataclass
 from enum import Enum
@@ -121,7 +121,7 @@ def _me(pid: int) -> Writer:
 
 def _machine() -> str:
     """The host's name alone is not enough: containers and copies of virtual machines may share it."""
-    marks = [socket.gethostname()]
+    marks = [platform.node()]
     with contextlib.suppress(OSError):
         marks.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"))
     with contextlib.suppress(OSError):
