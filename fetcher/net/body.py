@@ -14,10 +14,12 @@ Promises (tests/net/test_body.py, each for both ways):
 
 import contextlib
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from functools import partial
+from typing import Protocol, cast
 
 from fetcher.core.interfaces import Body, Closing, Head
 from fetcher.errors import SourceError
@@ -25,6 +27,7 @@ from fetcher.net import failures
 
 LEAST = 512  # bytes in the time after which silence is given up: 8 a second, less than any modem
 _SLICE_S = 0.25  # a slow link's bytes are handed over after this, so that its reader sees them come
+_ALL = 1 << 30  # bytes; more than a buffer has: as many as fit
 
 
 class Feed(Protocol):
@@ -89,6 +92,8 @@ class ChunkFeed:
 class SocketFeed:
     """Bytes from the socket, after those that came with the head.
 
+    A TLS record has 16 KiB, so a large buffer takes many reads: they follow each other in one loop.
+
     Args:
         first: Gives the bytes that are held already; called once, at the first read.
         length: Content-Length in bytes.
@@ -109,19 +114,18 @@ class SocketFeed:
         self._whole = length
         self._host = host
         self._idle_timeout_s = idle_timeout_s
+        self._error: SourceError | None = None  # met after bytes that were given first
         self.left = length  # bytes not given yet
         self.by_socket = False  # whether bytes came from the socket itself
 
     def read(self, view: memoryview) -> int:
-        """As `Feed.read`."""
+        """As `Feed.read`; fills `view` as far as bytes come within a moment."""
         if self.left == 0:
             return 0
         if self._held is None:
             self._held = memoryview(self._first())
             set_timeout(self._sock, self._idle_timeout_s)
         count = self._give(view) if self._held else self._receive(view[: self.left])
-        if count == 0:
-            raise failures.cut(self._host, f"{self.left} of {self._whole} bytes are missing")
         self.left -= count
         return count
 
@@ -133,14 +137,42 @@ class SocketFeed:
         return count
 
     def _receive(self, view: memoryview) -> int:
+        """Bytes received; what ends them is raised once they were given."""
+        if self._error is None:
+            filled = self._fill(view)
+            self.by_socket = self.by_socket or filled > 0
+            if filled:
+                return filled
+        raise self._error or self._cut(0)
+
+    def _fill(self, view: memoryview) -> int:
+        filled, size, clock = 0, len(view), time.monotonic
+        receive = _receiving(self._sock)
+        end_s = clock() + _SLICE_S
         try:
-            count = self._sock.recv_into(view)
+            while filled < size:
+                count = receive(view[filled:])
+                filled += count
+                if count == 0:
+                    self._error = self._cut(filled)
+                    break
+                if clock() >= end_s:
+                    break
         except TimeoutError:
-            raise failures.stalled(self._host, self._idle_timeout_s) from None
-        except OSError as error:
-            raise failures.cut(self._host, error.strerror or type(error).__name__) from None
-        self.by_socket = True
-        return count
+            self._error = failures.stalled(self._host, self._idle_timeout_s)
+        except (OSError, ValueError) as error:  # the latter of a TLS socket that was closed
+            self._error = failures.cut(self._host, getattr(error, "strerror", None) or type(error).__name__)
+        return filled
+
+    def _cut(self, filled: int) -> SourceError:
+        return failures.cut(self._host, f"{self.left - filled} of {self._whole} bytes are missing")
+
+
+def _receiving(sock: socket.socket) -> Callable[[memoryview], int]:
+    """Receives once; for TLS without the layer that looks at what was asked for, 60,000 times a GiB."""
+    if isinstance(sock, ssl.SSLSocket):
+        return cast("Callable[[memoryview], int]", partial(sock.read, _ALL))  # with a buffer it returns a count
+    return sock.recv_into
 
 
 class HttpBody(Closing):
