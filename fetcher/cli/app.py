@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from fetcher.cli import (
+    comparing,
     credentials,
     downloading,
     explaining,
@@ -73,6 +74,7 @@ syncing.add_to(app)
 looking.add_to(app)
 explaining.add_to(app)
 moving.add_to(app)
+comparing.add_to(app)
 running.add_to(app)
 undoing.add_to(app)
 downloading.add_to(app)

@@ -23,7 +23,7 @@ from fetcher.cli.event_lines import EVENTS
 from fetcher.core.change import Usage
 from fetcher.core.listing import Listed
 from fetcher.core.lock import Staleness
-from fetcher.core.lockdiff import Kind
+from fetcher.core.lockdiff import FieldChange, Kind
 from fetcher.core.lockmerge import Taken
 from fetcher.upkeep import Holding
 
@@ -269,6 +269,64 @@ class WhyDocument(TypedDict):
     models: list[Reason]
 
 
+class FileChanged(TypedDict):
+    """A file that differs; `before` is null for an added one, `after` for a removed one."""
+
+    path: str
+    kind: Kind
+    before: Content | None
+    after: Content | None
+
+
+class Section(TypedDict):
+    """A section of the lock; `files` is how many, `size` their bytes.
+
+    Attributes:
+        revision: What was asked for; null is the source's default.
+        license: What the source says, or `unknown`; null is not recorded.
+    """
+
+    source: str
+    revision: str | None
+    commit: str
+    license: str | None
+    files: int
+    size: int
+
+
+class ModelChanged(TypedDict):
+    """A model that differs; `before` is null for an added one, `after` for a removed one.
+
+    Attributes:
+        fields: What differs besides commit and files, such as `license` or `include`.
+        fetch_size: Bytes that the model did not have before.
+    """
+
+    model: str
+    kind: Kind
+    before: Section | None
+    after: Section | None
+    fields: list[FieldChange]
+    files: list[FileChanged]
+    fetch_size: int
+
+
+class DiffDocument(TypedDict):
+    """`fetcher diff`: the lock beside an earlier one.
+
+    Attributes:
+        base: What it was compared with.
+        commit: Of that, in git; null of a file.
+        fetch_size: Bytes that no model had before, whatever the file was called.
+    """
+
+    base: str
+    commit: str | None
+    differs: bool
+    models: list[ModelChanged]
+    fetch_size: int
+
+
 class MovedFile(TypedDict):
     """A file that is another one at the source now; `size` in bytes."""
 
@@ -446,6 +504,7 @@ class StoreVerifyDocument(TypedDict):
 
 DOCUMENTS: Mapping[str, tuple[type, ...]] = {
     "auth": (AuthDocument,),
+    "diff": (DiffDocument,),
     "download": (DownloadDocument, DownloadLookDocument),
     "env": (EnvDocument,),
     "init": (InitDocument,),

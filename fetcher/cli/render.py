@@ -144,13 +144,13 @@ def version() -> None:
     print(f"fetcher {__version__}")
 
 
-def out_listed(lines: Iterable[str]) -> None:
+def out_listed(lines: Iterable[str], *, indent: str = "  ") -> None:
     """A list of data, cut when long."""
     items = list(lines)
     for line in items[:_LISTED]:
         out(line)
     if len(items) > _LISTED:
-        out(f"  and {len(items) - _LISTED} more")
+        out(f"{indent}and {len(items) - _LISTED} more")
 
 
 def listed(lines: Iterable[str], *, indent: str = "  ") -> None:
@@ -171,7 +171,7 @@ def lock_changes(changes: Iterable["ModelChange"]) -> None:
     """What a new lock changes, a line a model."""
     for change in changes:
         mark = {"added": "+", "removed": "-", "changed": "~"}[change.kind]
-        say(f"{mark} {change.name}  {_change_text(change)}")
+        say(f"{mark} {change.name}  {change_text(change)}")
 
 
 def plan(found: "Plan") -> None:
@@ -205,7 +205,8 @@ def plan_document(found: "Plan") -> "PlanDocument":
     }
 
 
-def _change_text(change: "ModelChange") -> str:
+def change_text(change: "ModelChange") -> str:
+    """From which commit to which, and what it costs."""
     before, after = change.before, change.after
     if after is None:
         return "is no longer in the manifest"

@@ -191,7 +191,7 @@ def stale_fields(spec: ModelSpec, locked: LockedModel) -> Iterator[Staleness]:
     ]
     for name, want, have in pairs:
         if want != have:
-            yield Staleness(model=spec.name, field=name, wanted=_show(want), locked=_show(have))
+            yield Staleness(model=spec.name, field=name, wanted=shown(want), locked=shown(have))
     if not locked.seal_is_right():
         yield Staleness(
             model=spec.name,
@@ -213,7 +213,8 @@ def _named_digests(spec: ModelSpec, locked: LockedModel) -> tuple[tuple[str, ...
     return tuple(f"{path} {wanted[path]}" for path in sorted(had)), tuple(f"{path} {had[path]}" for path in sorted(had))
 
 
-def _show(value: object) -> str:
+def shown(value: object) -> str:
+    """A value of a manifest or a lock as text."""
     if value is None or value == ():
         return "none"
     if isinstance(value, tuple):
