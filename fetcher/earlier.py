@@ -7,7 +7,6 @@ Promises (tests/cli/test_diff.py):
   * a lock that the revision does not have is one without models; one that cannot be read is an error.
 """
 
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from fetcher.core.lock import Lock
 from fetcher.core.lockdiff import LockDiff, diff_of
 from fetcher.errors import ConfigError
 from fetcher.formats.lock_toml import read_lock
+from fetcher.own_git import own_git
 from fetcher.pins import Pins
 
 
@@ -102,13 +102,5 @@ class _Git:
 
     def _run(self, *words: str) -> bytes | None:
         """What git prints; None if it fails."""
-        try:
-            done = subprocess.run(  # noqa: S603  words of ours; a revision behind --end-of-options
-                ["git", "-C", str(self._folder), *words],  # noqa: S607  the user's own git
-                capture_output=True,
-                check=False,
-                env=self._environment,
-            )
-        except FileNotFoundError:
-            raise ConfigError("There is no program git in PATH.", fix="install git, or name a file") from None
+        done = own_git(self._folder, *words, environment=self._environment)
         return done.stdout if done.returncode == 0 else None

@@ -10,7 +10,6 @@ Promises (tests/test_setup_git.py; merges with it, tests/test_git_merge.py):
 
 import re
 import shlex
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from fetcher.disk.atomic import disk_errors, write_atomic
 from fetcher.disk.lines import add_lines, take_line
 from fetcher.errors import ConfigError
 from fetcher.formats.lock_merge import Merged, merge_locks
+from fetcher.own_git import own_git
 
 MERGED, CONFLICT = "merged", "conflict"  # what the command says to the driver; anything else is a failure
 _DRIVER = "fetcher"
@@ -136,18 +136,15 @@ def _git(folder: Path, *words: str, must: bool = False) -> str:
     Raises:
         ConfigError: There is no git; or it fails though it must not.
     """
-    try:
-        done = subprocess.run(  # noqa: S603  words of ours
-            ["git", "-C", str(folder), *words],  # noqa: S607  the user's own git
-            capture_output=True,
-            check=False,
-            encoding="utf-8",
-            errors="replace",
-        )
-    except FileNotFoundError:
-        raise ConfigError("There is no program git in PATH.", fix="install git") from None
+    done = own_git(folder, *words)
     if must and done.returncode:
         raise ConfigError(
-            f"git could not {words[0]}.", facts=[f"git: {done.stderr.strip()}"], fix="correct that, then run it again"
+            f"git could not {words[0]}.",
+            facts=[f"git: {_text(done.stderr).strip()}"],
+            fix="correct that, then run it again",
         )
-    return done.stdout.removesuffix("\n") if done.returncode == 0 else ""
+    return _text(done.stdout).removesuffix("\n") if done.returncode == 0 else ""
+
+
+def _text(said: bytes) -> str:
+    return said.decode("utf-8", "replace")

@@ -179,8 +179,10 @@ def test_what_is_no_revision_is_refused(at: Desk) -> None:
         done = at.fetcher("diff", "--", revision)
         assert (done.code, done.err) == (
             2,
-            f"error: {revision} is neither a file nor a commit, branch or tag of this repository.\n"
-            "  fix: name one that `git log` knows, or a file\n",
+            (
+                f"error: {revision} is neither a file nor a commit, branch or tag of this repository.\n"
+                "  fix: name one that `git log` knows, or a file\n"
+            ),
         )
     assert not (at.folder / "here").exists()
 
@@ -192,6 +194,6 @@ def test_without_a_repository_or_a_program_a_file_is_asked_for(at: Desk) -> None
         f"error: {at.folder} is in no git repository.\n  fix: name a file to compare with: `fetcher diff FILE`\n"
     )
     at.environment["PATH"] = str(at.folder)
-    assert at.fetcher("diff").err == ("error: There is no program git in PATH.\n  fix: install git, or name a file\n")
+    assert at.fetcher("diff").err == ("error: There is no program git in PATH.\n  fix: install git\n")
     assert at.fetcher("diff", "models.toml").code == 2
     assert at.fetcher("diff", "models.lock", "--json", "--markdown").code == 2

@@ -1,6 +1,7 @@
 """What `--json` prints is what the schemas say, for every command, also when it fails."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -116,7 +117,9 @@ def test_every_document_of_a_command_that_works_is_as_its_schema_says(
     world.run("verify", code=4)
     publisher.publish("owner/model", {"config.json": b"{ }", "model.bin": 3 * MIB})
     world.run("outdated", "--exit-code", code=1)
+    shutil.copy(at.folder / "models.lock", at.folder / "before.lock")
     world.run("lock", "--upgrade")
+    world.run("diff", "before.lock", "--exit-code", code=1)
     world.run("download", "owner/model", "--local-dir", "here")
     world.run("store", "size")
     world.run("store", "gc", "--dry-run")

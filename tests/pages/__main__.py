@@ -7,6 +7,7 @@ from tests.pages.commands import commands_page
 from tests.pages.keys import lock_page, manifest_page
 from tests.pages.links import pages_without_navigation, wrong_links
 from tests.pages.measured import compared_page
+from tests.pages.output import output_page
 
 ROOT = Path(__file__).parents[2]
 MADE = {
@@ -14,6 +15,7 @@ MADE = {
     "docs/reference/models-toml.md": manifest_page,
     "docs/reference/models-lock.md": lock_page,
     "docs/compared.md": compared_page,
+    "docs/reference/json.md": output_page,
 }
 
 
