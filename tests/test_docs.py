@@ -2,17 +2,12 @@
 
 import os
 import re
-import shlex
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-import typer
-
 import fetcher
-from fetcher.cli.app import app
 from fetcher.formats.manifest_toml import read_manifest
 from fetcher.serve.hub import Hub
 from tests.cli.command import desk
@@ -22,49 +17,6 @@ from tests.sources.git_server import needs_git_lfs
 
 _ROOT = Path(__file__).parents[1]
 _README = (_ROOT / "README.md").read_text(encoding="utf-8")
-_COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
-
-
-def _help(*command: str) -> str:
-    environment = {"PATH": "/usr/bin:/bin", "COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"}
-    done = subprocess.run(
-        [sys.executable, "-m", "fetcher", *command, "--help"],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=environment,
-    )
-    return done.stdout
-
-
-@pytest.mark.parametrize("command", _COMMANDS)
-def test_every_command_has_help_with_an_example_that_parses(command: str) -> None:
-    """The example is what people copy."""
-    text = _help(command)
-    example = re.search(r"Example: (.*?fetcher [^\n│]*)", text)
-    assert example, text
-    words = shlex.split(re.sub(r'.*"\$\((fetcher [^)]*)\).*', r"\1", example[1]).split(">")[0])
-    assert words[:2] == ["fetcher", command]
-    options = {word for word in words if word.startswith("-")}
-    assert all(option in text for option in options)
-
-
-@pytest.mark.parametrize("command", _COMMANDS)
-def test_the_readme_names_every_command(command: str) -> None:
-    """A command that no document names does not exist for its users."""
-    assert f"fetcher {command}" in _README or f"`{command}`" in _README
-
-
-def test_the_readme_s_commands_and_options_exist() -> None:
-    """A command line that is shown must be one that works."""
-    shown = set(re.findall(r"fetcher ([a-z]+)((?: --?[a-z-]+)*)", _README))
-    for command, options in shown:
-        if command in ("is", "does", "did"):
-            continue
-        assert command in _COMMANDS, command
-        text = _help(command)
-        for option in options.split():
-            assert option in text, f"{command} {option}"
 
 
 def test_the_readme_s_manifests_are_good() -> None:
