@@ -178,6 +178,19 @@ class AskedAhead(Protocol):
 
 
 @runtime_checkable
+class SendsWhole(Protocol):
+    """A source that may send a small file in one piece."""
+
+    def whole(self, address: RemoteAddress) -> bytes | None:
+        """All bytes of a file, not proven; None where it must be opened to learn more, after an error too."""
+        ...
+
+    def wake(self) -> None:
+        """End what other threads wait for in `whole`."""
+        ...
+
+
+@runtime_checkable
 class OnThisMachine(Protocol):
     """A source whose files can be hashed where they are."""
 

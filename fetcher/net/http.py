@@ -186,6 +186,17 @@ class HttpClient:
         """In the block the calling thread opens these files whole, in this order; they may be asked for ahead."""
         return self._lane.ahead([(url, auth.header_for(url) if auth else {}) for url in urls])
 
+    def whole(self, url: str, *, size: int, auth: Auth | None) -> bytes | None:
+        """A small file of `size` bytes, if its host sends it at once and plainly; else it must be opened."""
+        data = self._lane.whole(url, auth.header_for(url) if auth else {}, size)
+        if data is not None and _log.isEnabledFor(logging.DEBUG):
+            _log.debug("asked %s: 200", redact(url))
+        return data
+
+    def wake(self) -> None:
+        """End what waits in `whole`."""
+        self._lane.wake()
+
     def require_public(self, asked: str, there: str) -> None:
         """Refuse a link that a server gave, where a redirect to the same place would be refused."""
         self._neighbours.require_public(asked, asked, there)

@@ -7,25 +7,30 @@ a reply ends; whatever else comes is not judged here but asked for again through
 Several files may be asked for ahead on one connection (RFC 9112, section 9.3.2), by the thread that
 wants them next: where the round trip is long, one of them then serves several files.
 
+A small file may be asked for whole: its bytes come back in one piece, if nothing about the reply is out of the
+ordinary.  Else the reply is kept for the same thread, which asks for the file by the way that can judge it.
+
 Promises (tests/net/test_lane.py):
   * a request is byte for byte the one that httpx would send;
   * an answer is what httpx would make of the same bytes, or there is none;
   * a connection on which a reply did not end exactly where it said is closed;
   * a head has 64 KiB at most and comes within the time limit;
-  * what was asked for ahead and not answered is asked for again, and that host is not asked ahead any more.
+  * what was asked for ahead and not answered is asked for again, and that host is not asked ahead any more;
+  * a reply that `whole` does not take is the answer to the next `ask`, so that nobody is asked twice.
 """
 
+import contextlib
+import functools
 import re
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
+from fetcher.errors import SourceError
 from fetcher.net import failures
-from fetcher.net.body import set_timeout
+from fetcher.net.body import set_timeout, shut_down
 from fetcher.net.parking import HEAD_END, HEAD_S, Connection, Origin, ParkingLot, Route
 from fetcher.net.redact import host_of, origin_of
 
@@ -41,10 +46,11 @@ _PLAIN_URL = re.compile(
     r"(?:\?(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/?]|%[0-9A-Fa-f]{2})*)?",
     re.ASCII,
 )
+_BEFORE_PATH = re.compile(r"https?://[^/?]*")
 _DOTS = re.compile(r"/\.\.?(?:/|$)")
 _NAME = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_FIELD = re.compile(rf"({_NAME}):[ \t]*([\x21-\x7e](?:[\t \x21-\x7e]*[\x21-\x7e])?)?[ \t]*\r\n", re.ASCII)
-_STATUS = re.compile(r"HTTP/1\.1 ([1-5][0-9]{2})(?: [\t \x21-\x7e]*)?\r\n", re.ASCII)
+_FIELD = re.compile(rf"({_NAME}):[ \t]*([\x21-\x7e](?:[\t \x21-\x7e]*[\x21-\x7e])?)?[ \t]*", re.ASCII)
+_STATUS = re.compile(r"HTTP/1\.1 ([1-5][0-9]{2})(?: [\t \x21-\x7e]*)?", re.ASCII)
 _LENGTH = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 _SENDABLE = re.compile(r"[\x21-\x7e](?:[ \x21-\x7e]*[\x21-\x7e])?", re.ASCII)
 
@@ -78,6 +84,7 @@ class _Mine(threading.local):
         self.is_ahead = False
         self.wanted: deque[Question] = deque()  # not asked for yet
         self.connection: Connection | None = None  # with replies that are still to come
+        self.kept: tuple[Question, Answer | SourceError] | None = None  # what `whole` has learned of a question
 
 
 class Lane:
@@ -107,6 +114,39 @@ class Lane:
         self._doubts: Counter[Origin] = Counter()
         self._one_at_a_time: set[Origin] = set()  # hosts that did not answer what was asked ahead
         self._mine = _Mine()
+        self._slow: set[Origin] = set()  # hosts that took too long to send a small file
+        self._reading: set[Connection] = set()  # of `whole`
+
+    def whole(self, url: str, headers: Mapping[str, str], size: int) -> bytes | None:
+        """A small file of `size` bytes, if a plain 200 brings it at once; else it must be asked for by `ask`.
+
+        Args:
+            headers: As for `ask`.
+        """
+        if origin_of(url) in self._slow:
+            return None
+        try:
+            answer = self.ask(url, headers)
+        except SourceError as error:
+            self._mine.kept = ((url, headers), error)
+            return None
+        if answer is None:
+            return None
+        if answer.status != 200 or answer.length != size or "content-range" in answer.headers:
+            self._mine.kept = ((url, headers), answer)
+            return None
+        self._reading.add(answer.connection)
+        try:
+            data = self._read_whole(answer)
+        finally:
+            self._reading.discard(answer.connection)
+            self.release(answer, left=size - len(data))
+        return bytes(data) if len(data) == size else None
+
+    def wake(self) -> None:
+        """End what waits in `whole`."""
+        for connection in list(self._reading):
+            shut_down(connection.sock)
 
     def ask(self, url: str, headers: Mapping[str, str]) -> Answer | None:
         """The answer to a GET; None if httpx must be asked.
@@ -117,6 +157,8 @@ class Lane:
         Raises:
             SourceError: The host sent nothing for too long.
         """
+        if (answer := self._kept(url, headers)) is not None:
+            return answer
         fields = {**self._headers, **headers}
         if not self.takes(url) or not all(map(_SENDABLE.fullmatch, fields.values())):
             return None
@@ -136,7 +178,7 @@ class Lane:
             raise
         return answer
 
-    @contextmanager
+    @contextlib.contextmanager
     def ahead(self, questions: Sequence[Question]) -> Iterator[None]:
         """In the block the calling thread asks these questions, in this order; they may be sent before their turn."""
         mine = self._mine
@@ -171,6 +213,43 @@ class Lane:
             self._mine.connection = connection
         else:
             connection.close()
+
+    def _kept(self, url: str, headers: Mapping[str, str]) -> Answer | None:
+        """The answer that `whole` has left, if it is to this question.
+
+        Raises:
+            SourceError: It was an error.
+        """
+        kept, self._mine.kept = self._mine.kept, None
+        if kept is None:
+            return None
+        question, answer = kept
+        if isinstance(answer, SourceError):
+            if question == (url, headers):
+                raise answer
+        elif question == (url, headers):
+            return answer
+        else:
+            answer.connection.close()
+        return None
+
+    def _read_whole(self, answer: Answer) -> bytearray:
+        """A body, as far as it comes in time."""
+        data = bytearray(answer.length)
+        view, filled = memoryview(data), len(answer.held)
+        view[:filled] = answer.held
+        end_s = self._clock() + self._idle_timeout_s
+        with contextlib.suppress(OSError):
+            while filled < answer.length and self._clock() < end_s:
+                count = answer.connection.sock.recv_into(view[filled:])
+                if count == 0:
+                    break
+                filled += count
+        if self._clock() >= end_s:
+            self._slow.add(answer.connection.origin)
+        view.release()
+        del data[filled:]
+        return data
 
     def _ahead(self, connection: Connection) -> bytes:
         """Requests for what this thread wants next, to be sent with the one whose turn it is."""
@@ -238,10 +317,10 @@ class Lane:
 
 def request_bytes(url: str, fields: Mapping[str, str], route: Route) -> bytes:
     """A GET as httpx writes it, in absolute form for a proxy (RFC 9112, section 3.2.2)."""
-    parts = urlsplit(url)
     scheme, name, port = origin_of(url)
     host = name if port == (443 if scheme == "https" else 80) else f"{name}:{port}"
-    target = f"{parts.path or '/'}?{parts.query}" if "?" in url else parts.path or "/"
+    path = _BEFORE_PATH.sub("", url, count=1)
+    target = path if path.startswith("/") else f"/{path}"
     for_proxy = [f"{key.decode('latin-1')}: {value.decode('latin-1')}" for key, value in route.forward or ()]
     if route.forward is not None:
         target = f"{scheme}://{host}{target}"
@@ -255,19 +334,27 @@ def parse_head(head: bytes) -> tuple[int, dict[str, str]] | None:
     Strict (RFC 9112, section 4, 5): no folded lines, no bare line ends, nothing but ASCII, no
     header twice but those that may be repeated and that nobody here reads.
     """
-    text = head.decode("latin-1")
-    status = _STATUS.match(text)
-    if not status:
+    first, *lines = head.decode("latin-1").split("\r\n")
+    status = _STATUS.fullmatch(first)
+    if not status or lines[-2:] != ["", ""]:
         return None
     headers: dict[str, str] = {}
-    at = status.end()
-    while found := _FIELD.match(text, at):
-        name = found[1].lower()
+    for line in lines[:-2]:
+        field = _field(line)
+        if field is None:
+            return None
+        name, value = field
         if name in headers and name not in ("set-cookie", "vary", "via", "link"):
             return None
-        headers[name] = found[2] or ""
-        at = found.end()
-    return (int(status[1]), headers) if text[at:] == "\r\n" else None
+        headers[name] = value
+    return int(status[1]), headers
+
+
+@functools.lru_cache(maxsize=256)
+def _field(line: str) -> tuple[str, str] | None:
+    """Name and value of a header; most are the same in all replies of a host."""
+    found = _FIELD.fullmatch(line)
+    return (found[1].lower(), found[2] or "") if found else None
 
 
 def _answer(connection: Connection, received: int, body_at: int) -> Answer | None:

@@ -49,7 +49,7 @@ class Route:
     may_park: bool = True
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Connection:
     """An open connection to a host.
 

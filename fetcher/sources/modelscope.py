@@ -19,7 +19,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, quote_plus, urlencode
 
 from fetcher.core.digest import Commit
 from fetcher.core.interfaces import Body, RemoteAddress, Snapshot
@@ -136,6 +136,14 @@ class ModelScopeSource:
     def ahead(self, addresses: Sequence[RemoteAddress]) -> AbstractContextManager[None]:
         """Open these files next (core.interfaces.AskedAhead)."""
         return self._client.ahead([self._file_url(address) for address in addresses], auth=self._api_auth)
+
+    def whole(self, address: RemoteAddress) -> bytes | None:
+        """A small file in one piece (core.interfaces.SendsWhole)."""
+        return self._client.whole(self._file_url(address), size=address.size, auth=self._api_auth)
+
+    def wake(self) -> None:
+        """End what waits for one (core.interfaces.SendsWhole)."""
+        self._client.wake()
 
     def user(self) -> str:
         """Ask whose token it is (the official client's `whoami`).
@@ -322,8 +330,7 @@ class ModelScopeSource:
         return f"{self._endpoint}/api/v1/{'datasets' if ref.dataset else 'models'}/{quote(ref.repo)}"
 
     def _file_url(self, address: RemoteAddress) -> str:
-        query = urlencode({"Revision": address.commit, "FilePath": address.path})
-        return f"{self._api(address.ref)}/repo?{query}"
+        return f"{self._api(address.ref)}/repo?Revision={address.commit}&FilePath={quote_plus(address.path)}"
 
     def _ask(
         self, url: str, ref: SourceRef, shape: type[_Answer], *, also_again: type[FetcherError] | None = None

@@ -20,7 +20,7 @@ class Queue:
     def take(self, queue: deque[Job], most: int) -> list[Job]:
         """The next job, and up to `most` that its source may be asked for with it."""
         jobs = [queue.popleft()]
-        source = _asked_ahead(jobs[0])
+        source = _asked_ahead(jobs[0]) if most > 1 else None  # asking for a door costs as much as a file
         while source and queue and len(jobs) < most and _asked_ahead(queue[0]) is source:
             jobs.append(queue.popleft())
         return jobs
@@ -35,8 +35,8 @@ class Queue:
 
 def asked_ahead(jobs: Sequence[Job]) -> AbstractContextManager[None]:
     """In the block the calling thread fetches these jobs, in this order; their source may be asked for all at once."""
-    source = _asked_ahead(jobs[0])
-    if source is None or len(jobs) == 1:
+    source = _asked_ahead(jobs[0]) if len(jobs) > 1 else None
+    if source is None:
         return nullcontext()
     return source.ahead([job.request.candidates[0].address for job in jobs if not job.is_here()])
 

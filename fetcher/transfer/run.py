@@ -32,6 +32,7 @@ from fetcher.transfer.line import Line
 from fetcher.transfer.links import Link, Links
 from fetcher.transfer.queue import Queue, asked_ahead
 from fetcher.transfer.slot import Slot
+from fetcher.transfer.whole import WholeFiles
 
 _TICK_S = 0.05  # how often the calling thread looks after the workers
 _GRACE_S = 0.9  # after a stop, how long a worker may take to end; then it is left to its timeout
@@ -133,6 +134,7 @@ class Run:
         self._pace_lock = threading.Lock()
         self._crash: BaseException | None = None
         self._batches = Batches(jobs, clock=clock, done=self._named)
+        self._whole_files = WholeFiles(self)
 
     # the calling thread
 
@@ -205,6 +207,7 @@ class Run:
             self._wait(_TICK_S)
             for line in self._open_lines():
                 line.end()
+            self._whole_files.wake()
 
     def _open_lines(self) -> list[Line]:
         with self._changed:
@@ -336,6 +339,10 @@ class Run:
             except IntegrityError as error:
                 raise wrong_bytes_of("An empty file", request, error) from None
             return store.add_bytes(b"")
+        if request.size < SMALL_BELOW:
+            found = self._whole_files.fetch(request, slot, slot.link, self._batches.keep(job))
+            if found is not None:
+                return found
         sink = self._sink(job)
         if isinstance(sink, str):
             return sink

@@ -215,6 +215,27 @@ def test_an_answer_is_what_the_library_makes_of_the_same_bytes(
             assert client.get(f"{server.wire.url}/mark").content == MARK
 
 
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(whole=reply(b"12345"), cut=0.5, is_cut=False)
+@example(whole=reply(b"12345", "Content-Range: bytes 0-4/9"), cut=1.0, is_cut=False)
+@given(whole=replies(), cut=st.floats(0, 1), is_cut=st.sampled_from([True] * 7 + [False]))
+def test_what_comes_whole_is_what_the_library_makes_of_the_same_bytes(
+    server: Scripted, whole: bytes, cut: float, is_cut: bool
+) -> None:
+    """Or it is nothing, and then the one reply is judged as if this had not been tried."""
+    at = int(cut * len(whole))
+    server.pieces = [piece for piece in (whole[:at], whole[at:]) if piece] + ([CUT] if is_cut else [])
+    with clients(server.wire.url, idle_timeout_s=5.0 if is_cut else 0.5) as (warm, cold):
+        data = warm.whole(f"{server.wire.url}/f", size=5, auth=None)
+        expected = outcome(cold, f"{server.wire.url}/f", 5)
+        if data is not None:
+            assert (expected[0], expected[1], expected[-1]) == (200, None, data)
+        else:
+            assert outcome(warm, f"{server.wire.url}/f", 5) == expected
+        assert warm.whole(f"{server.wire.url}/mark", size=len(MARK), auth=None) in (None, MARK)
+        assert warm.get(f"{server.wire.url}/mark").content == MARK
+
+
 @pytest.mark.parametrize(
     "head",
     [
@@ -265,6 +286,59 @@ def test_a_refusal_is_not_asked_for_twice(server: Scripted) -> None:
             )
         assert len(server.requests) == 2
         assert server.wire.connections == 1
+
+
+@pytest.mark.parametrize(
+    "said", [reply(b"1234567", status="404 No"), reply(b"123"), reply(b"", "Location: /mark", status="302 Found"), 9.0]
+)
+def test_a_reply_that_is_not_taken_whole_is_not_asked_for_again(server: Scripted, said: Piece) -> None:
+    """A refusal, another length, a redirect, silence: one question, whichever way reads the reply."""
+    server.pieces = [said]
+    with clients(server.wire.url, idle_timeout_s=0.3) as (warm, cold):
+        assert warm.whole(f"{server.wire.url}/f", size=5, auth=None) is None
+        found = outcome(warm, f"{server.wire.url}/f", 5)
+        assert len(server.requests) == 1
+        assert found == outcome(cold, f"{server.wire.url}/f", 5)
+
+
+def test_what_is_left_of_one_question_is_no_answer_to_another(server: Scripted) -> None:
+    """Not even where the other one is about the same file."""
+    server.pieces = [reply(b"123456", status="404 No")]
+    with clients(server.wire.url) as (warm, _):
+        assert warm.whole(f"{server.wire.url}/f", size=5, auth=None) is None
+        server.pieces = [reply(b"12345")]
+        assert outcome(warm, f"{server.wire.url}/g", 5)[-1] == b"12345"
+        assert warm.whole(f"{server.wire.url}/f", size=5, auth=None) == b"12345"
+
+
+def test_a_file_that_comes_too_slowly_is_not_waited_for(server: Scripted) -> None:
+    """The long way knows how slow is too slow; the host is not tried this way again."""
+    server.pieces = [reply(b"1", length=5), 0.3, b"2", 0.3, b"3", 0.3, b"4", 0.3, b"5"]
+    with clients(server.wire.url, idle_timeout_s=0.5) as (warm, _):
+        assert warm.whole(f"{server.wire.url}/f", size=5, auth=None) is None
+        assert warm.whole(f"{server.wire.url}/mark", size=len(MARK), auth=None) is None
+    assert len(server.requests) == 1
+
+
+def test_who_waits_for_a_whole_file_can_be_woken(server: Scripted) -> None:
+    """As at the end of a run."""
+    asked = threading.Event()
+
+    def stall() -> Iterator[Piece]:
+        yield reply(b"1", length=5)
+        asked.set()
+        yield 30.0
+
+    server.pieces = stall()  # type: ignore[assignment]
+    found: list[bytes | None] = [b""]
+    with clients(server.wire.url, idle_timeout_s=60.0) as (warm, _):
+        reader = threading.Thread(target=lambda: found.append(warm.whole(f"{server.wire.url}/f", size=5, auth=None)))
+        reader.start()
+        assert asked.wait(10)
+        while reader.is_alive():
+            warm.wake()
+            reader.join(0.05)
+    assert found[-1] is None
 
 
 def test_a_host_that_often_answers_otherwise_is_left_to_the_library(server: Scripted) -> None:

@@ -110,6 +110,14 @@ class HuggingFaceSource:
         """Open these files next (core.interfaces.AskedAhead)."""
         return self._client.ahead([self._file_url(address) for address in addresses], auth=self._auth)
 
+    def whole(self, address: RemoteAddress) -> bytes | None:
+        """A small file in one piece (core.interfaces.SendsWhole)."""
+        return self._client.whole(self._file_url(address), size=address.size, auth=self._auth)
+
+    def wake(self) -> None:
+        """End what waits for one (core.interfaces.SendsWhole)."""
+        self._client.wake()
+
     def user(self) -> str:
         """Ask whose token it is.
 
