@@ -168,6 +168,26 @@ def test_a_large_file_hashed_behind_the_reader_is_the_same(store: Store, hub: Sc
     assert object_bytes(store, request) == DATA
 
 
+def test_several_large_files_are_received_at_once_from_the_beginning(store: Store, hub: ScriptedSource) -> None:
+    """One after the other they would wait for each other's disk; each is one thread's, which hashes it too."""
+    names, together = ["a.bin", "b.bin", "c.bin", "d.bin"], threading.Barrier(4)
+    hub.files = {name: name.encode() + DATA for name in names}
+    met: set[int] = set()
+    seen: set[str] = set()
+
+    def meet(body: ScriptedBody) -> None:
+        if id(body) not in met:
+            met.add(id(body))
+            together.wait(20)
+            seen.update(thread.name for thread in threading.enumerate())
+
+    hub.always = Turn(pause=meet)
+    settings = replace(QUICK, jobs=8, behind_from=1)
+    outcomes = run([request_for(hub.files[name], name, [hub]) for name in names], store, settings=settings)
+    assert [outcome.error for outcome in outcomes] == [None] * 4
+    assert "fetcher-hash" not in seen
+
+
 def test_a_source_that_caps_its_replies_is_asked_on(store: Store, hub: ScriptedSource) -> None:
     """At once: each reply brings something."""
     watcher, hub.always = Watcher(), Turn(most=MIB)

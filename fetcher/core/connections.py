@@ -14,16 +14,41 @@ Promises (tests/core/test_connections.py):
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 _GAIN = 1.1  # for a doubling; performance.md
 FAR_S = 0.02  # a round trip from which a step at a time takes too long
 _FAST = 64e6  # bytes a second; one connection that is so fast has no limit of its own
 _FAR_STEP = 16  # connections; what a host is asked for at most, unless more is told
+_FIRST_LARGE = 4  # a host nearby gains nothing from more, and one far away shows soon that it does
+_LIKE = 4  # times its size; a file that has less is over long before
+_FIRST_SMALL = 2  # performance.md, "2,000 files"
 _WINDOW_S = 0.15
 _SETTLE_S = 0.3  # besides round trips: how long new connections may take to bring bytes
 _REST_S = 5.0  # before the next trial; doubles up to a minute
 _REST_CAP_S = 60.0
+
+
+def as_large_as(size: int, sizes: Sequence[int]) -> int:
+    """How many of `sizes` are about as large or larger, so that it would be on its way as long as they."""
+    return sum(_LIKE * other >= size for other in sizes)
+
+
+def to_begin_with(large: Sequence[int], small: int, *, cores: int) -> int:
+    """Connections to begin with.
+
+    A large file that is alone is received, written and hashed by threads of its own; of several
+    each is one thread's, and as many at once as keep all processors busy, one waiting for its disk.
+
+    Args:
+        large: Sizes of the large files, in bytes.
+        small: The number of small ones.
+    """
+    like_the_largest = as_large_as(max(large, default=0), large)
+    if like_the_largest > 1:
+        return min(like_the_largest, 2 * cores, _FIRST_LARGE)
+    return _FIRST_SMALL if small > 1 else 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from fetcher.core.connections import Connections
+from fetcher.core.connections import Connections, as_large_as, to_begin_with
 from fetcher.core.digest import Sha256
 from fetcher.core.interfaces import Candidate, Events
 from fetcher.core.pace import Pace
@@ -38,7 +38,6 @@ _TICK_S = 0.05  # how often the calling thread looks after the workers
 _GRACE_S = 0.9  # after a stop, how long a worker may take to end; then it is left to its timeout
 _CLAIM_POLL_S = 0.1
 _AHEAD = 8  # small files that are asked for at once over one connection
-_FIRST_SMALL = 2  # connections to begin with for small files (performance.md, "2,000 files")
 
 Sleep = Callable[[float], object]
 Task = Callable[[], None]
@@ -125,7 +124,11 @@ class Run:
         self._files = 0  # on their way
         self._fetches: list[Fetch] = []
         self._links = Links(self._connections)
-        self._first = min(_FIRST_SMALL, settings.jobs) if len(self._queue.small) > 1 else 1
+        self._large = list(self._queue.large)
+        self._first = min(
+            settings.jobs,
+            to_begin_with([job.request.size for job in self._large], len(self._queue.small), cores=settings.cores),
+        )
         self._idle = 0
         self._lines: set[Line] = set()
         self._workers: list[threading.Thread] = []
@@ -367,10 +370,17 @@ class Run:
         partial = self._partial(job)
         if isinstance(partial, str):
             return partial
-        spare = self._files == 1 or 2 * self._files <= self.settings.cores
-        if spare and request.size >= self.settings.behind_from:
+        if request.size >= self.settings.behind_from and self._has_cores_to_spare(job):
             return BehindSink(partial, buffer_size=size)
         return InlineSink(partial, buffer_size=size)
+
+    def _has_cores_to_spare(self, job: Job) -> bool:
+        """Whether threads of its own make a file faster: it is the only large one, or there are processors enough."""
+        sizes = [other.request.size for other in self._large if other.key not in self.errors]
+        with self._changed:
+            allowed = [self._links.of(candidate).allowed for candidate in job.request.candidates[:1]]
+        abreast = min([as_large_as(job.request.size, sizes), *allowed])
+        return abreast <= 1 or 2 * abreast <= self.settings.cores
 
     def _partial(self, job: Job) -> Partial | Sha256:
         """Claim the partial, waiting for another fetcher as long as that one makes progress."""

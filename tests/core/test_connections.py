@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fetcher.core.connections import Connections, Look
+from fetcher.core.connections import Connections, Look, to_begin_with
 
 MB = 1e6
 
@@ -36,6 +36,24 @@ def drive(
             Look(now_s=now, received=received, flowing=flowing, round_trip_s=round_trip_s, is_wanted=is_wanted)
         )
     return seen
+
+
+@pytest.mark.parametrize(
+    ("large", "small", "cores", "first"),
+    [
+        ([], 0, 2, 1),
+        ([9], 1, 2, 1),
+        ([9], 2, 2, 2),
+        ([], 9, 2, 2),
+        ([900, 11], 0, 2, 1),
+        ([900, 400], 9, 2, 2),
+        ([900] * 8, 0, 1, 2),
+        ([900] * 8, 0, 16, 4),
+    ],
+)
+def test_several_files_begin_with_several_connections(large: list[int], small: int, cores: int, first: int) -> None:
+    """A large file that is alone, or beside much smaller ones, has threads of its own."""
+    assert to_begin_with(large, small, cores=cores) == first
 
 
 def test_a_link_with_a_limit_a_connection_gets_all_that_are_allowed() -> None:
