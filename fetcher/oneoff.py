@@ -25,6 +25,7 @@ from fetcher.core.choice import EVERYTHING
 from fetcher.core.interfaces import Events, NoEvents, RemoteFile
 from fetcher.core.lock import Lock, LockedModel
 from fetcher.core.manifest import (
+    GIT_SCHEMES,
     HUB_KINDS,
     MODELSCOPE,
     CacheLayout,
@@ -48,6 +49,7 @@ from fetcher.errors import ConfigError, FetcherError, NotFoundError, OfflineErro
 from fetcher.formats.lock_toml import read_lock, write_lock
 from fetcher.formats.manifest_entry import Entry
 from fetcher.formats.manifest_toml import read_manifest
+from fetcher.formats.pages import cloned_repository, page_of
 from fetcher.resolve import Upgrade, resolve
 from fetcher.road import Guard, Road, Wishes, catalog_of, transfer_settings
 from fetcher.settings import Settings
@@ -67,6 +69,37 @@ _IN_WORDS = (  # what a fix says of models.toml, and what it is for who has none
     (r"run `fetcher sync` once without --offline", "run it once with the network"),
     (r"`fetcher sync` again", "the same command again"),
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """What a person has named.
+
+    Attributes:
+        revision: The one that the page shows whose address was given.
+        files: The file that it shows.
+    """
+
+    source: SourceRef
+    revision: str | None = None
+    files: tuple[str, ...] = ()
+
+
+def named(text: str, *, dataset: bool = False) -> Named:
+    """What a person means by `OWNER/NAME`, a source string, or the address of a hub's page.
+
+    Args:
+        text: Without a scheme it means ModelScope.
+        dataset: Whether a dataset is meant, named with or without `datasets/`.
+
+    Raises:
+        ConfigError: It is none of them.
+    """
+    page = page_of(text)
+    if page:
+        files = (page.file,) if page.file else ()
+        return Named(source=source_of(page.source, dataset=dataset), revision=page.revision, files=files)
+    return Named(source=source_of(cloned_repository(text) or text, dataset=dataset))
 
 
 def source_of(text: str, *, dataset: bool = False) -> SourceRef:
@@ -173,7 +206,7 @@ class OneOff:
 
     def plan(self) -> tuple[Path, Plan]:
         """The folder, and what `run` would do there.  Asks the source; writes nothing there."""
-        with _own_words():
+        with own_words():
             lock = _lock_of(self._resolved())
             road = self._road()
             return self._folder(road, lock), road.look(lock, _WISHES).plan
@@ -190,7 +223,7 @@ class OneOff:
             OfflineError: `offline`, and something is missing.
             FetcherError: As `Road.sync` says.
         """
-        with _own_words():
+        with own_words():
             model = self._remembered() if offline else self._resolved()
             road = self._road()
             report = road.sync(_lock_of(model), replace(_WISHES, offline=offline))
@@ -349,8 +382,8 @@ def _strictly(offered: Sequence[RemoteFile], requested: Requested, *, model: str
 
 
 @contextmanager
-def _own_words() -> Iterator[None]:
-    """Let errors speak of the download and not of a models.toml that there is not."""
+def own_words() -> Iterator[None]:
+    """Let errors speak of what was asked for and not of a models.toml that does not say it."""
     try:
         yield
     except FetcherError as problem:
@@ -364,8 +397,14 @@ def _lock_of(model: LockedModel) -> Lock:
 
 
 def name_of(source: SourceRef) -> str:
-    """A NAME for a repository that nobody has named."""
-    word = re.sub(r"[^A-Za-z0-9._-]", "-", source.repo.rstrip("/").rpartition("/")[2]).lstrip("._-")[:100]
+    """A NAME for a repository that nobody has named: its last word, of a file without the ending."""
+    last = source.repo.rstrip("/").rpartition("/")[2]
+    if source.scheme in GIT_SCHEMES:
+        last = last.removesuffix(".git")
+    elif source.is_url and not source.repo.endswith("/"):
+        last = last.partition("?")[0]
+        last = last.rpartition(".")[0] or last
+    word = re.sub(r"[^A-Za-z0-9._-]", "-", last).lstrip("._-")[:100]
     return word or "model"
 
 

@@ -73,7 +73,7 @@ def prepare(pair: Pair, state: Path, survey: Survey, trash: Trash) -> None:
     ready.in_place = answers.IN_PLACE
     ready.trash, of_trash = _trash(trash)
     of_models = (answers.synced(name, files[name], model.size) for name, model in survey.models.items())
-    ready.status = (*of_models, *of_trash)
+    ready.status = (*of_models, *map(answers.not_by_default, survey.undesired), *of_trash)
     if ready.index:
         _write(state / ready_name(pair.manifest), ready)
 

@@ -8,7 +8,7 @@ Promises (tests/test_project.py, tests/api/test_project.py):
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,14 +17,15 @@ from typing import TYPE_CHECKING, Self
 
 from fetcher.core.cache import shared_caches
 from fetcher.core.change import Usage
-from fetcher.core.choice import EVERYTHING, Choice, chosen_models
+from fetcher.core.choice import USUAL, Choice, choice_of, chosen_models
 from fetcher.core.interfaces import Events
-from fetcher.core.lock import Lock, staleness
+from fetcher.core.lock import Lock, LockedModel, staleness
 from fetcher.core.lockdiff import compare_locks
-from fetcher.core.manifest import Endpoint, Layout
+from fetcher.core.manifest import Endpoint, Layout, Manifest
 from fetcher.core.outdated import Outlook
 from fetcher.core.paths import ModelName
 from fetcher.core.plan import Plan
+from fetcher.core.preview import Preview
 from fetcher.core.proof import FULL, Depth
 from fetcher.core.variables import Provided, model_variables
 from fetcher.core.why import Why, why
@@ -39,11 +40,13 @@ from fetcher.disk.tidy import usage
 from fetcher.disk.trash import Trash
 from fetcher.errors import ConfigError, InterruptedRun
 from fetcher.formats.conflict import Merged, has_markers, merge_conflict
-from fetcher.formats.lock_toml import write_lock
+from fetcher.formats.lock_toml import LockText, write_lock, write_sections
+from fetcher.formats.manifest_toml import read_manifest
 from fetcher.outdated import outlooks
 from fetcher.pins import Pins
 from fetcher.places import locate
 from fetcher.prepare import Pair, prepare_fresh
+from fetcher.preview import preview
 from fetcher.resolve import KEEP_PINS, Upgrade, resolve
 from fetcher.results import LockChange, Status
 from fetcher.road import Guard, Road, Wishes, catalog_of, rooted, transfer_settings
@@ -149,6 +152,59 @@ class Project(Pins):
         verdicts = merged.verdicts if merged else ()
         return LockChange(lock=after, text=text, changes=changes, differs=differs, merged=verdicts)
 
+    def with_manifest(self, text: str) -> Self:
+        """The same project as if models.toml were this text, for a look before it is written.
+
+        Raises:
+            ConfigError: The text is no manifest.
+        """
+        other = replace(self)
+        other.__dict__["manifest"] = read_manifest(text.replace("\r\n", "\n"), file=self.manifest_path.name)
+        return other
+
+    def resolve_only(self, name: ModelName) -> LockChange:
+        """As `resolve`, for one model anew; every other section stays as it is.  Writes nothing."""
+        known = self.lock_text()
+        before = known.lock if known else Lock()
+        spec = self.manifest.models[name]
+        alone = Manifest(models={name: spec}, sources=self.manifest.sources)
+        with closing(self._catalog()) as catalog:
+            model = resolve(
+                alone, before, catalog, hasher=self._hasher(), upgrade=KEEP_PINS, events=self.events
+            ).models[name]
+        return self._changed(known, {name: model})
+
+    def without(self, names: Iterable[ModelName]) -> LockChange:
+        """The lock without the sections of models; every other section stays as it is.  Writes nothing."""
+        known = self.lock_text()
+        there = known.lock.models if known else {}
+        return self._changed(known, {name: None for name in names if name in there})
+
+    def _changed(self, known: LockText | None, sections: Mapping[ModelName, LockedModel | None]) -> LockChange:
+        before = known.lock if known else Lock()
+        kept = {name: model for name, model in before.models.items() if name not in sections}
+        models = {**kept, **{name: model for name, model in sections.items() if model}}
+        after = Lock(models=dict(sorted(models.items())))
+        self._road().surveyor.everything(after)  # refuses two models with one spot
+        text = write_sections(known, sections) if sections else ""
+        return LockChange(lock=after, text=text, changes=tuple(compare_locks(before, after)), differs=bool(sections))
+
+    def preview(self, name: ModelName) -> Preview:
+        """Which files a model of models.toml would have.  Asks its source for a listing; writes nothing."""
+        with closing(self._catalog()) as catalog:
+            return preview(self.manifest.models[name], catalog)
+
+    def prune(self, names: Iterable[str]) -> Report:
+        """Remove what fetcher has placed for models that are no longer declared, as a sync of everything would.
+
+        Raises:
+            BusyError, DiskError: As `sync`.
+        """
+        self._reread()
+        known = self.lock_text()
+        with self._listening():
+            return self._road().sync(known.lock if known else Lock(), Wishes(choice=Choice(gone=_words(names))))
+
     def outdated(self, names: Iterable[str] = (), *, groups: Iterable[str] = ()) -> list[Outlook]:
         """What the sources have now, beside what the lock pins; `fetcher outdated`.
 
@@ -161,7 +217,7 @@ class Project(Pins):
             NotFoundError, AuthError, SourceError, IntegrityError: From the sources.
         """
         lock = self.frozen_lock()
-        chosen = chosen_models(lock, Choice(names=tuple(names), groups=tuple(groups)), self.layout)
+        chosen = chosen_models(lock, choice_of(names, groups).without_defaults(), self.layout)
         some = Lock(models={name: lock.models[name] for name in chosen})
         with closing(self._catalog()) as catalog:
             return outlooks(self.manifest, some, catalog)
@@ -190,6 +246,7 @@ class Project(Pins):
         names: Iterable[str] = (),
         *,
         groups: Iterable[str] = (),
+        all_groups: bool = False,
         frozen: bool = False,
         force: bool = False,
         prune: bool = True,
@@ -199,8 +256,9 @@ class Project(Pins):
         """Make the disk match the lock, moving only what is missing or changed; `fetcher sync`.
 
         Args:
-            names: Only these models; none is all.
-            groups: Only models of these groups; none is all.
+            names: Only these models.
+            groups: Only models of these groups.
+            all_groups: All models; without any of the three those of `default-groups` and those in no group.
             frozen: Take the lock as it is, even if it is stale.
             force: Move what is in the way into `.fetcher/trash/`.
             prune: Remove what fetcher wrote and nothing wants any more.
@@ -219,7 +277,7 @@ class Project(Pins):
             InterruptedRun: `stop` was set; what was received is kept.
         """
         wishes = Wishes(
-            choice=Choice(names=_words(names), groups=_words(groups)),
+            choice=choice_of(names, groups, all_groups=all_groups),
             force=force,
             prune=prune,
             offline=offline,
@@ -230,7 +288,7 @@ class Project(Pins):
         with self._listening():
             return replace(self._road(), pair=self._pair(lock)).sync(lock, wishes)
 
-    def status(self, names: Iterable[str] = (), *, groups: Iterable[str] = ()) -> Status:
+    def status(self, names: Iterable[str] = (), *, groups: Iterable[str] = (), all_groups: bool = False) -> Status:
         """How the lock and the disk stand; `fetcher status`.  Asks no network, changes nothing.
 
         Raises:
@@ -239,7 +297,7 @@ class Project(Pins):
         self._reread()
         stale = tuple(self.staleness())
         known = self.lock_text()
-        choice = Choice(names=_words(names), groups=_words(groups))
+        choice = choice_of(names, groups, all_groups=all_groups)
         survey = self.survey(known.lock, choice) if known else None
         return Status(is_locked=known is not None, stale=stale, survey=survey)
 
@@ -248,13 +306,14 @@ class Project(Pins):
         names: Iterable[str] = (),
         *,
         groups: Iterable[str] = (),
+        all_groups: bool = False,
         frozen: bool = False,
         force: bool = False,
         prune: bool = True,
     ) -> Plan:
         """What `sync` would do with the same arguments.  Changes nothing."""
         self._reread()
-        wishes = Wishes(choice=Choice(names=_words(names), groups=_words(groups)), force=force, prune=prune)
+        wishes = Wishes(choice=choice_of(names, groups, all_groups=all_groups), force=force, prune=prune)
         return self._road().look(self._lock(frozen=frozen), wishes).plan
 
     def undo(self) -> list[Undone]:
@@ -272,11 +331,11 @@ class Project(Pins):
         trash = self._trash()
         return usage(trash.folder, trash.all())
 
-    def survey(self, lock: Lock, choice: Choice = EVERYTHING) -> Survey:
+    def survey(self, lock: Lock, choice: Choice = USUAL) -> Survey:
         """Look at the disk and plan; trusts the index where it can be trusted."""
         return self._road().surveyor.look(lock, choice)
 
-    def verify(self, lock: Lock, choice: Choice = EVERYTHING, depth: Depth = FULL) -> Survey:
+    def verify(self, lock: Lock, choice: Choice = USUAL, depth: Depth = FULL) -> Survey:
         """Look at the disk with every file hashed, or a sample, and remember what was found.
 
         Raises:
@@ -285,7 +344,7 @@ class Project(Pins):
         with self._listening():
             return self._road().verify(lock, choice, depth)
 
-    def repair(self, lock: Lock, choice: Choice = EVERYTHING, depth: Depth = FULL) -> tuple[Survey, Report]:
+    def repair(self, lock: Lock, choice: Choice = USUAL, depth: Depth = FULL) -> tuple[Survey, Report]:
         """Verify, and mend what is missing or damaged; of a damaged file only the damaged chunks are fetched.
 
         What the user has edited stays, and is in the survey's plan as blocked.
@@ -328,7 +387,9 @@ class Project(Pins):
         path = os.fspath(file).removeprefix("./")
         return known or found or [why(model, path) for model in lock.models.values()]
 
-    def variables(self, names: Iterable[str] = (), *, groups: Iterable[str] = ()) -> dict[str, str]:
+    def variables(
+        self, names: Iterable[str] = (), *, groups: Iterable[str] = (), all_groups: bool = False
+    ) -> dict[str, str]:
         """What tells a program where the models are; `fetcher env`.  Looks at no file of theirs.
 
         `FETCHER_MODEL_<NAME>` for each model, `HF_HUB_OFFLINE`, and where the caches are of models with a layout.
@@ -339,7 +400,7 @@ class Project(Pins):
         """
         self._reread()
         lock = self.frozen_lock()
-        chosen = chosen_models(lock, Choice(names=_words(names), groups=_words(groups)), self.layout)
+        chosen = chosen_models(lock, choice_of(names, groups, all_groups=all_groups), self.layout)
         provided = [Provided(name=name, folder=str(self._folder(lock, name))) for name in chosen]
         caches = shared_caches(chosen, self.layout)
         found = {layout: os.path.join(self.root, target) for layout, target in caches.items()}

@@ -18,7 +18,7 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from fetcher.core.change import Bounds
-from fetcher.core.choice import EVERYTHING, Choice
+from fetcher.core.choice import USUAL, Choice
 from fetcher.core.digest import Sha256
 from fetcher.core.interfaces import Events, FetchRequest
 from fetcher.core.lock import Lock, LockedModel
@@ -61,7 +61,7 @@ class Wishes:
         take_names: Let names in a library's cache lead elsewhere, whoever wrote them.
     """
 
-    choice: Choice = EVERYTHING
+    choice: Choice = USUAL
     force: bool = False
     prune: bool = True
     offline: bool = False
@@ -212,7 +212,7 @@ class Road:
             make_state_folder(self.state)
             with claim(self.state / "claim", wait_s=0, what=self.root.name):
                 known = self.workplace.remember(survey.scan, survey.plan)
-                if known and self.pair and choice.is_everything():
+                if known and self.pair and choice.is_usual():
                     prepare(self.pair, self.state, survey, self.trash)
 
     @contextmanager

@@ -27,6 +27,7 @@ class Survey:
 
     Attributes:
         homes: Every file of the lock with its model, also of models that are not in question.
+        undesired: Models that are not in question, because of `default-groups`.
     """
 
     wanted: tuple[Wanted, ...]
@@ -34,6 +35,7 @@ class Survey:
     homes: tuple[tuple[Wanted, LockedModel], ...]
     scan: Scan
     plan: Plan
+    undesired: tuple[ModelName, ...] = ()
 
     def with_plan(self, plan: Plan) -> "Survey":
         """The same survey with another plan."""
@@ -89,11 +91,17 @@ class Surveyor:
         names = chosen_models(lock, choice, self._layout)
         wanted = tuple({item.spot: item for item in everything if item.model in names}.values())
         elsewhere = {item.spot for item in everything if item.model not in names}
-        scan = look(wanted, models=None if choice.is_everything() else names, elsewhere=elsewhere)
+        scan = look(
+            wanted,
+            models=None if choice.is_open else (*names, *choice.gone),
+            others=lock.models.keys() - set(names),
+            elsewhere=elsewhere,
+        )
         return Survey(
             wanted=wanted,
             models={name: lock.models[name] for name in names},
             homes=tuple((item, lock.models[ModelName(item.model)]) for item in everything),
             scan=scan,
             plan=self._workplace.plan(wanted, scan.local),
+            undesired=tuple(name for name in lock.models if name not in names) if choice.is_open else (),
         )

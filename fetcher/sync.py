@@ -124,13 +124,27 @@ class Workplace:
         self._index = Index(state / index)
         self._trash = Trash(root=root, folder=state / "trash", index=index)
 
-    def look(self, wanted: Sequence[Wanted], *, models: Iterable[str] | None, elsewhere: Collection[str]) -> Scan:
+    def look(
+        self,
+        wanted: Sequence[Wanted],
+        *,
+        models: Iterable[str] | None,
+        elsewhere: Collection[str],
+        others: Collection[str] = (),
+    ) -> Scan:
         """Look at the disk, trusting the index where it can be trusted."""
         rows = self._index.rows()
-        return self._scanner(rows, trusted=rows).scan(wanted, models=models, elsewhere=elsewhere)
+        scanner = self._scanner(rows, trusted=rows)
+        return scanner.scan(wanted, models=models, others=others, elsewhere=elsewhere)
 
     def look_closely(
-        self, wanted: Sequence[Wanted], *, models: Iterable[str] | None, elsewhere: Collection[str], depth: Depth
+        self,
+        wanted: Sequence[Wanted],
+        *,
+        models: Iterable[str] | None,
+        elsewhere: Collection[str],
+        others: Collection[str] = (),
+        depth: Depth,
     ) -> Scan:
         """Look at the disk and hash every file, or a sample."""
         staging = self._staging
@@ -140,7 +154,7 @@ class Workplace:
                 known=staging.chunks, keep=staging.keep_chunks, depth=depth, events=self._events, stop=self._stop.is_set
             ) as prover:
                 scanner = self._scanner(self._index.rows(), trusted={}, prove=prover.prove)
-                return scanner.scan(wanted, models=models, elsewhere=elsewhere)
+                return scanner.scan(wanted, models=models, others=others, elsewhere=elsewhere)
         finally:
             self._events.hashing_done()
 

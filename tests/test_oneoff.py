@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fetcher.cli.downloading import spread
+from fetcher.cli.several import spread
 from fetcher.serve.hub import Hub
 from tests.cli.command import Desk, desk
 from tests.hub.publish import MIB, Publisher, read_tree

@@ -13,6 +13,7 @@ from fetcher.cli import (
     comparing,
     credentials,
     downloading,
+    editing,
     explaining,
     interrupt,
     locking,
@@ -68,6 +69,7 @@ def main(
 
 
 starting.add_to(app)
+editing.add_to(app)
 locking.add_to(app)
 merging.add_to(app)
 syncing.add_to(app)

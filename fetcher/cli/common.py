@@ -53,6 +53,7 @@ Groups = Annotated[
         autocompletion=completing.group_names,
     ),
 ]
+AllGroups = Annotated[bool, typer.Option("--all-groups", help="All models, whatever default-groups says.")]
 
 
 _COMMON: dict[str, tuple[object, object]] = {  # name: its type, its default

@@ -178,6 +178,67 @@ class LockDocument(TypedDict):
     changes: list[LockedChange]
 
 
+class EditDocument(TypedDict):
+    """`fetcher add` and `remove`: what was written.
+
+    Attributes:
+        models: The entries that are new or gone.
+        changes: Of models.lock.
+        synced: What was done on the disk; null with `--no-sync`.
+    """
+
+    models: list[str]
+    changes: list[LockedChange]
+    synced: SyncDocument | None
+
+
+class TakenFile(TypedDict):
+    """A file of the source that the model would have; `size` in bytes."""
+
+    path: str
+    size: int
+
+
+class LeftFile(TypedDict):
+    """A file of the source that the model would not have, and what decided so."""
+
+    path: str
+    size: int
+    reason: str
+
+
+class AddLookDocument(TypedDict):
+    """`fetcher add --dry-run`: what the model would be.
+
+    Attributes:
+        commit: Null where the source has no commits.
+        taken_size, left_size: Bytes.
+        idle_patterns: Those that match no file.
+    """
+
+    name: str
+    source: str
+    commit: str | None
+    taken: list[TakenFile]
+    taken_size: int
+    left: list[LeftFile]
+    left_size: int
+    idle_patterns: list[str]
+
+
+class UpdateDocument(TypedDict):
+    """`fetcher update`: which pins moved.
+
+    Attributes:
+        written: Whether models.lock was; never with `--dry-run`.
+        synced: What was done on the disk; null with `--no-sync` and `--dry-run`.
+    """
+
+    written: bool
+    changes: list[LockedChange]
+    synced: SyncDocument | None
+
+
 class LockCheckDocument(TypedDict):
     """`fetcher lock --check`: the fields in which the lock is not what the manifest asks for."""
 
@@ -503,6 +564,7 @@ class StoreVerifyDocument(TypedDict):
 
 
 DOCUMENTS: Mapping[str, tuple[type, ...]] = {
+    "add": (EditDocument, AddLookDocument),
     "auth": (AuthDocument,),
     "diff": (DiffDocument,),
     "download": (DownloadDocument, DownloadLookDocument),
@@ -514,6 +576,7 @@ DOCUMENTS: Mapping[str, tuple[type, ...]] = {
     "logout": (LogoutDocument,),
     "outdated": (OutdatedDocument,),
     "path": (PathDocument,),
+    "remove": (EditDocument,),
     "status": (StatusDocument,),
     "store-gc": (SweptDocument,),
     "store-size": (Holding,),
@@ -521,6 +584,7 @@ DOCUMENTS: Mapping[str, tuple[type, ...]] = {
     "sync": (SyncDocument, SyncLookDocument),
     "tree": (TreeDocument,),
     "undo": (UndoDocument,),
+    "update": (UpdateDocument,),
     "verify": (VerifyDocument,),
     "why": (WhyDocument,),
 }

@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperCommand
 
 from fetcher.cli import interrupt, render
 from fetcher.cli.common import (
@@ -25,19 +25,16 @@ from fetcher.cli.common import (
     watcher,
     with_common,
 )
+from fetcher.cli.several import Excludes, Includes, SeveralValues
 from fetcher.core.kinds import BUILT_IN_SCHEMES, CacheLayout
 from fetcher.core.units import count_text, size_text
 from fetcher.errors import ConfigError
 
 if TYPE_CHECKING:
-    from typer._click.core import Context
-
     from fetcher.cli.documents import DownloadDocument, DownloadLookDocument
     from fetcher.core.manifest import Endpoint, SourceRef
-    from fetcher.oneoff import OneOff, Outcome
+    from fetcher.oneoff import Named, OneOff, Outcome
     from fetcher.settings import Flags, Settings
-
-_SEVERAL = ("--include", "--exclude")
 
 
 class RepoType(StrEnum):
@@ -45,37 +42,6 @@ class RepoType(StrEnum):
 
     model = "model"
     dataset = "dataset"
-
-
-class SeveralValues(TyperCommand):
-    """Takes several values after one --include, as `modelscope download` does."""
-
-    def parse_args(self, ctx: "Context", args: list[str]) -> list[str]:
-        """As Command.parse_args, with the flag repeated for each value."""
-        return super().parse_args(ctx, spread(args))
-
-
-def spread(arguments: list[str]) -> list[str]:
-    """`--include a b` as `--include a --include b`; all words up to the next option are values."""
-    found: list[str] = []
-    flag, fresh = "", False
-    for place, word in enumerate(arguments):
-        if word == "--":
-            return [*found, *arguments[place:]]
-        if word in _SEVERAL:
-            flag, fresh = word, True
-        elif word.startswith("-") and len(word) > 1:
-            flag = ""
-            found.append(word)
-        elif flag:
-            found += [flag, word]
-            fresh = False
-        else:
-            found.append(word)
-        if fresh and (place + 1 == len(arguments) or arguments[place + 1].startswith("-")):
-            found.append(word)  # without a value: let it be told
-            fresh = False
-    return found
 
 
 def add_to(app: typer.Typer) -> None:
@@ -101,12 +67,8 @@ def download(
     ] = None,
     repo_type: Annotated[RepoType, typer.Option("--repo-type", "--repo_type", help="What SOURCE is.")] = RepoType.model,
     revision: Annotated[str | None, typer.Option("--revision", help="Branch, tag or commit.")] = None,
-    include: Annotated[
-        list[str] | None, typer.Option("--include", metavar="PATTERN...", help="Only these files.", show_default=False)
-    ] = None,
-    exclude: Annotated[
-        list[str] | None, typer.Option("--exclude", metavar="PATTERN...", help="Not these files.", show_default=False)
-    ] = None,
+    include: Includes = None,
+    exclude: Excludes = None,
     local_dir: Annotated[
         Path | None, typer.Option("--local-dir", "--local_dir", metavar="DIR", help="Put the files here.")
     ] = None,
@@ -144,7 +106,8 @@ def download(
     from fetcher.oneoff import Destination, OneOff, name_of
 
     of_dataset = bool(dataset) or repo_type is RepoType.dataset
-    source, files = _source_and_files(words or [], model=model, dataset=dataset, of_dataset=of_dataset)
+    found = _named(words or [], model=model, dataset=dataset, of_dataset=of_dataset)
+    source, files, revision = found.source, list(found.files), revision or found.revision
     if files and (include or exclude):
         render.say("note: files are named, so --include and --exclude are not looked at")
         include = exclude = None
@@ -217,27 +180,26 @@ def _document(outcome: "Outcome") -> "DownloadDocument":
     }
 
 
-def _source_and_files(
-    words: list[str], *, model: str | None, dataset: str | None, of_dataset: bool
-) -> "tuple[SourceRef, list[str]]":
-    """Which repository is meant, and the names of files that are left.
+def _named(words: list[str], *, model: str | None, dataset: str | None, of_dataset: bool) -> "Named":
+    """Which repository is meant, and which of its files.
 
     Raises:
         ConfigError: None, or two.
     """
-    from fetcher.oneoff import source_of
+    from fetcher.oneoff import named
 
     if model and dataset:
         raise ConfigError("--model and --dataset name two repositories.", fix="give one of them")
-    named = dataset or model
-    if not named and not words:
+    given = dataset or model
+    if not given and not words:
         raise ConfigError(
             "No repository is named.",
             facts=["after --include and --exclude all words up to the next option are patterns"],
             fix="name it first: fetcher download OWNER/NAME --include '*.json'",
         )
-    text, files = (named, words) if named else (words[0], words[1:])
-    return source_of(text, dataset=of_dataset), files
+    text, files = (given, words) if given else (words[0], words[1:])
+    found = named(text, dataset=of_dataset)
+    return replace(found, files=(*found.files, *files))
 
 
 def _settings(

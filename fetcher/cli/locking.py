@@ -19,7 +19,7 @@ from fetcher.core import answers
 from fetcher.errors import ConfigError
 
 if TYPE_CHECKING:
-    from fetcher.cli.documents import LockCheckDocument, LockDocument
+    from fetcher.cli.documents import LockCheckDocument, LockDocument, LockedChange
     from fetcher.pins import Pins
     from fetcher.project import Project
     from fetcher.resolve import Upgrade
@@ -105,7 +105,12 @@ def _document(change: "LockChange", *, written: bool) -> "LockDocument":
             name: {"commit": model.commit, "tree": model.tree, "files": len(model.files), "size": model.size}
             for name, model in change.lock.models.items()
         },
-        "changes": [
-            {"model": c.name, "kind": c.kind, "files": len(c.files), "fetch_size": c.fetch_size} for c in change.changes
-        ],
+        "changes": changes_document(change),
     }
+
+
+def changes_document(change: "LockChange") -> "list[LockedChange]":
+    """The models that differ, as JSON values."""
+    return [
+        {"model": c.name, "kind": c.kind, "files": len(c.files), "fetch_size": c.fetch_size} for c in change.changes
+    ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fetcher.cli import completing, render
-from fetcher.cli.common import Common, Groups, Json, Names, open_pins, open_project, with_common
+from fetcher.cli.common import AllGroups, Common, Groups, Json, Names, open_pins, open_project, with_common
 from fetcher.core import answers
 from fetcher.core.units import count_text, size_text
 
@@ -33,11 +33,12 @@ def status(
     common: Common,
     names: Names = None,
     group: Groups = None,
+    all_groups: AllGroups = False,
     json: Json = False,
 ) -> None:
     """Say how the disk and the lock stand.  Asks no network, changes nothing, exits 0."""
     project = open_project(common)
-    found = project.status(names or (), groups=group or ())
+    found = project.status(names or (), groups=group or (), all_groups=all_groups)
     if json:
         render.document(_status_document(project, found.stale, found.survey))
     else:
@@ -83,10 +84,8 @@ def tree(common: Common, names: Names = None, group: Groups = None, json: Json =
     pins = open_pins(common)
     lock = pins.frozen_lock()
     twins = Twins(lock)
-    chosen = [
-        lock.models[name]
-        for name in chosen_models(lock, Choice(names=tuple(names or ()), groups=tuple(group or ())), pins.layout)
-    ]
+    choice = Choice(names=tuple(names or ()), groups=tuple(group or ()))
+    chosen = [lock.models[name] for name in chosen_models(lock, choice.without_defaults(), pins.layout)]
     if json:
         document: TreeDocument = {"models": [_tree_document(model, twins) for model in chosen]}
         render.document(document)
@@ -146,6 +145,8 @@ def _tell_status(project: "Project", stale: Sequence["Staleness"], survey: "Surv
             render.out(f"  {difference}")
     for name in survey.models:
         render.out(_status_line(name, survey))
+    for name in survey.undesired:
+        render.out(answers.not_by_default(name))
     obstacles = dict.fromkeys(f"  in the way: {b.obstacle}: {b.reason}" for b in survey.plan.blocked)
     render.out_listed(obstacles)
     render.out_listed(f"  no longer wanted: {item.spot}" for item in (*survey.plan.remove, *survey.plan.left))

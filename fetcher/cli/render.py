@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _LISTED = 20  # lines of one list, before "and N more"
 
 _COMMAND = re.compile(
-    r"`fetcher(?= (?:lock|sync|status|verify|path|tree|why|exec|env|init|undo|diff|outdated"
+    r"`fetcher(?= (?:lock|sync|status|verify|path|tree|why|exec|env|init|add|remove|update|undo|diff|outdated"
     r"|download|login|logout|auth|setup)\b)"
 )
 

@@ -8,6 +8,7 @@ from typer.core import TyperCommand
 
 from fetcher.cli import completing, interrupt, render
 from fetcher.cli.common import (
+    AllGroups,
     Common,
     Groups,
     Json,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from typer._click.core import Context
 
     from fetcher.cli.documents import EnvDocument
+    from fetcher.core.choice import Choice
     from fetcher.project import Project
 
 _HELP = {"-h", "--help"}
@@ -73,6 +75,7 @@ def execute(
     frozen: Frozen = False,
     offline: Offline = False,
     group: Groups = None,
+    all_groups: AllGroups = False,
     progress: Progress = Style.auto,
 ) -> None:
     """Sync if needed, then run COMMAND, which finds the models by its environment.
@@ -80,11 +83,13 @@ def execute(
     FETCHER_MODEL_<NAME> is the folder of each model; the official libraries find those with a layout by id, offline.
     Signals and the exit code are COMMAND's own; 127 if there is none of that name, 126 if it cannot be started.
     """
+    from fetcher.core.choice import choice_of
     from fetcher.programs import become
 
     folder = folder_of(common) if common.directory else None
     project = open_project(common, events=watcher(progress, quiet=common.quiet))
-    variables = _provided(project, names, group, frozen=frozen, offline=offline)
+    choice = choice_of(names or (), group or (), all_groups=all_groups)
+    variables = _provided(project, choice, frozen=frozen, offline=offline)
     interrupt.give_back()
     become(common.extra, {**project.settings.environment, **variables}, folder=folder)
 
@@ -95,12 +100,16 @@ def env(
     frozen: Frozen = False,
     offline: Offline = False,
     group: Groups = None,
+    all_groups: AllGroups = False,
     progress: Progress = Style.auto,
     json: Json = False,
 ) -> None:
     """Sync if needed, then print the variables that `fetcher exec` sets, as `export` lines for a shell."""
+    from fetcher.core.choice import choice_of
+
     project = open_project(common, events=watcher(progress, quiet=common.quiet))
-    variables = _provided(project, names, group, frozen=frozen, offline=offline)
+    choice = choice_of(names or (), group or (), all_groups=all_groups)
+    variables = _provided(project, choice, frozen=frozen, offline=offline)
     if json:
         document: EnvDocument = {"variables": variables}
         render.document(document)
@@ -109,13 +118,12 @@ def env(
         render.out_export(name, value)
 
 
-def _provided(
-    project: "Project", names: list[str] | None, groups: list[str] | None, *, frozen: bool, offline: bool
-) -> dict[str, str]:
+def _provided(project: "Project", choice: "Choice", *, frozen: bool, offline: bool) -> dict[str, str]:
     """The variables, with the models in place; what else the disk holds stays."""
     project.guard = lambda: interrupt.softly(project.stop)
     began = time.monotonic()
-    report = project.sync(names or (), groups=groups or (), frozen=frozen, offline=offline, prune=False)
+    names, groups, every = choice.names, choice.groups, choice.all_groups
+    report = project.sync(names, groups=groups, all_groups=every, frozen=frozen, offline=offline, prune=False)
     if not report.is_empty():
         tell_done(report, time.monotonic() - began)
-    return project.variables(names or (), groups=groups or ())
+    return project.variables(names, groups=groups, all_groups=every)

@@ -8,6 +8,7 @@ import typer
 
 from fetcher.cli import interrupt, render
 from fetcher.cli.common import (
+    AllGroups,
     Common,
     Connections,
     DryRun,
@@ -69,9 +70,14 @@ def sync(
         float | None, typer.Option("--wait", min=0, metavar="SECONDS", help="Wait for another fetcher; then exit 10.")
     ] = None,
     group: Groups = None,
+    all_groups: AllGroups = False,
     json: Json = False,
 ) -> None:
-    """Make the disk match models.lock, moving only what is missing or changed."""
+    """Make the disk match models.lock, moving only what is missing or changed.
+
+    Without NAME and --group it is about models in a group of default-groups (models.toml) and in no group; about all
+    models where there is no default-groups.
+    """
     from fetcher.settings import Flags
 
     flags = Flags(
@@ -83,7 +89,14 @@ def sync(
     )
     project = open_project(common, flags, events=watcher(progress, quiet=common.quiet))
     if check or dry_run:
-        plan = project.plan(names or (), groups=group or (), frozen=frozen, force=force, prune=not no_prune)
+        plan = project.plan(
+            names or (),
+            groups=group or (),
+            all_groups=all_groups,
+            frozen=frozen,
+            force=force,
+            prune=not no_prune,
+        )
         _look_only(project, plan, check=check, json=json)
         return
     project.guard = lambda: interrupt.softly(project.stop)
@@ -91,6 +104,7 @@ def sync(
     report = project.sync(
         names or (),
         groups=group or (),
+        all_groups=all_groups,
         frozen=frozen,
         force=force,
         prune=not no_prune,
@@ -98,8 +112,8 @@ def sync(
         keep_going=keep_going,
     )
     if json:
-        render.document(_document(report))
-    _tell(project, report, time.monotonic() - began)
+        render.document(report_document(report))
+    tell_report(project, report, time.monotonic() - began)
     report.require_complete()
 
 
@@ -116,7 +130,8 @@ def _look_only(project: "Project", plan: "Plan", *, check: bool, json: bool) -> 
         raise DifferenceError(f"The disk differs from {project.lock_path.name}.", fix="run `fetcher sync`")
 
 
-def _tell(project: "Project", report: "Report", seconds: float) -> None:
+def tell_report(project: "Project", report: "Report", seconds: float) -> None:
+    """What a sync did, what it left and what it moved aside."""
     for spot, kept in report.moved_aside.items():
         render.say(f"moved aside: {spot} -> {kept}")
     _tell_left(report)
@@ -145,7 +160,8 @@ def _tell_left(report: "Report") -> None:
     render.listed((f"left, {reason}: {spot}" for spot, reason in report.left.items()), indent="")
 
 
-def _document(report: "Report") -> "SyncDocument":
+def report_document(report: "Report") -> "SyncDocument":
+    """What a sync did, as JSON values."""
     return {
         "up_to_date": not (report.placed or report.moved or report.removed or report.failures),
         "kept": report.kept,

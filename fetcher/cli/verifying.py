@@ -5,7 +5,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fetcher.cli import interrupt, render
-from fetcher.cli.common import Common, Groups, Json, Names, Progress, Style, open_project, watcher, with_common
+from fetcher.cli.common import (
+    AllGroups,
+    Common,
+    Groups,
+    Json,
+    Names,
+    Progress,
+    Style,
+    open_project,
+    watcher,
+    with_common,
+)
 from fetcher.core.units import count_text, parse_percent, size_text
 from fetcher.errors import ConfigError, DifferenceError, IntegrityError
 
@@ -38,16 +49,17 @@ def verify(
     ] = False,
     progress: Progress = Style.auto,
     group: Groups = None,
+    all_groups: AllGroups = False,
     json: Json = False,
 ) -> None:
     """Hash every placed file against the lock; exit 4 with the files and byte ranges that differ."""
-    from fetcher.core.choice import Choice
+    from fetcher.core.choice import choice_of
     from fetcher.core.proof import Depth
 
     project = open_project(common, events=watcher(progress, quiet=common.quiet))
     project.guard = lambda: interrupt.softly(project.stop)
     depth = Depth(by_sha256=sha256, percent=_percent(sample))
-    choice = Choice(names=tuple(names or ()), groups=tuple(group or ()))
+    choice = choice_of(names or (), group or (), all_groups=all_groups)
     lock, report = project.frozen_lock(), None
     if repair:
         survey, report = project.repair(lock, choice, depth)

@@ -25,6 +25,11 @@ def fresh(lock: str, manifest: str) -> str:
     return f"{lock} is what {manifest} asks for."
 
 
+def not_by_default(name: str) -> str:
+    """What `status` says of a model that is in none of `default-groups`."""
+    return f"{name}: not in default-groups; `fetcher status {name}` looks"
+
+
 def trash(held: "Usage") -> list[str]:
     """Of `status`, about the trash: fetcher's own files go by themselves, the user's stay."""
     lines = []

@@ -18,18 +18,50 @@ class Choice:
 
     Attributes:
         names: NAMEs; empty is all.
-        groups: Group names; empty is all.
+        groups: Group names; empty is all, or where no NAME is given either what `default-groups` says.
+        all_groups: Whatever `default-groups` says.
+        gone: NAMEs that the lock has no more and whose files are in question; then no others are.
     """
 
     names: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    all_groups: bool = False
+    gone: tuple[str, ...] = ()
 
-    def is_everything(self) -> bool:
-        """Whether nothing was left out, so that leftovers of removed models count too."""
-        return not (self.names or self.groups)
+    def is_usual(self) -> bool:
+        """Whether nothing was said, so that leftovers of removed models count too."""
+        return self == USUAL
+
+    @property
+    def is_open(self) -> bool:
+        """Whether models are in question that nobody named."""
+        return not (self.names or self.groups or self.gone)
+
+    def without_defaults(self) -> "Choice":
+        """The same, whatever `default-groups` says: of commands that are about pins, not about the disk."""
+        return EVERYTHING if self.is_open else self
 
 
-EVERYTHING = Choice()
+USUAL = Choice()
+EVERYTHING = Choice(all_groups=True)
+
+
+def choice_of(names: Iterable[str] = (), groups: Iterable[str] = (), *, all_groups: bool = False) -> Choice:
+    """What a command line or a program asks for; one name alone need not stand in a list.
+
+    Raises:
+        ConfigError: All groups, and some.
+    """
+    some = Choice(names=_words(names), groups=_words(groups))
+    if all_groups and not some.is_open:
+        raise ConfigError(
+            "All groups are asked for, and some models.", fix="leave --all-groups out, or NAME and --group"
+        )
+    return EVERYTHING if all_groups else some
+
+
+def _words(names: Iterable[str]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def chosen_models(lock: Lock, choice: Choice, layout: Layout) -> list[ModelName]:
@@ -38,6 +70,10 @@ def chosen_models(lock: Lock, choice: Choice, layout: Layout) -> list[ModelName]
     Raises:
         ConfigError: A name that the lock does not have, a group without a model.
     """
+    if choice.gone:
+        return []
+    if choice.is_open:
+        return [name for name in lock.models if choice.all_groups or layout.takes_by_default(name)]
     unknown = [name for name in choice.names if name not in lock.models]
     if unknown:
         raise unknown_models(unknown, lock.models)

@@ -180,10 +180,15 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """models.toml, parsed."""
+    """models.toml, parsed.
+
+    Attributes:
+        default_groups: Of models in groups, those that commands are about which name none; None is all.
+    """
 
     models: Mapping[ModelName, ModelSpec]
     sources: Mapping[str, Endpoint] = field(default_factory=dict)
+    default_groups: tuple[str, ...] | None = None
 
     @property
     def addresses(self) -> Mapping[SourceRef, Mapping[RepoPath, str]]:
@@ -204,6 +209,7 @@ class Layout:
             `caches` that of the cache.
         addresses: Where the files of URLs are, by source.
         caches: NAME to whose cache its files are laid out as, where they are.
+        default_groups: As the manifest's.
     """
 
     targets: Mapping[str, str]
@@ -211,6 +217,7 @@ class Layout:
     sources: Mapping[str, Endpoint]
     addresses: Mapping[SourceRef, Mapping[RepoPath, str]]
     caches: Mapping[str, CacheLayout] = field(default_factory=dict)
+    default_groups: tuple[str, ...] | None = None
 
     @classmethod
     def of(cls, manifest: Manifest) -> Self:
@@ -221,7 +228,13 @@ class Layout:
             sources=manifest.sources,
             addresses=manifest.addresses,
             caches={name: spec.layout for name, spec in manifest.models.items() if spec.layout is not None},
+            default_groups=manifest.default_groups,
         )
+
+    def takes_by_default(self, name: str) -> bool:
+        """Whether a command that names no model and no group is about this one."""
+        groups = self.groups.get(name, ())
+        return self.default_groups is None or not groups or bool({*groups} & {*self.default_groups})
 
     def with_own_caches(self, folders: Mapping[CacheLayout, str]) -> Self:
         """With the libraries' own caches as targets of the models that have a layout and no target."""

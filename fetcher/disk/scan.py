@@ -83,14 +83,18 @@ class _Chosen:
 
     Attributes:
         models: Of these; None for every model.
+        others: Never of these.
         elsewhere: Never these spots, which other models want.
     """
 
     models: frozenset[str] | None
+    others: Collection[str]
     elsewhere: Collection[str]
 
     def has(self, spot: str, model: str) -> bool:
-        return spot not in self.elsewhere and (self.models is None or model in self.models)
+        if spot in self.elsewhere or model in self.others:
+            return False
+        return self.models is None or model in self.models
 
 
 class Scanner:
@@ -125,16 +129,22 @@ class Scanner:
         self._bases: set[str] = set()  # absolute targets, each with a `/` behind it
 
     def scan(
-        self, wanted: Iterable[Wanted], *, models: Iterable[str] | None, elsewhere: Collection[str] = frozenset()
+        self,
+        wanted: Iterable[Wanted],
+        *,
+        models: Iterable[str] | None,
+        others: Collection[str] = frozenset(),
+        elsewhere: Collection[str] = frozenset(),
     ) -> Scan:
         """Look at each wanted spot and at what fetcher wrote elsewhere.
 
         Args:
             wanted: The files of the lock that are in question.
             models: Names whose leftovers count; None for those of every model.
+            others: Names whose leftovers do not.
             elsewhere: Spots that other models want: never leftovers.
         """
-        chosen = _Chosen(models=None if models is None else frozenset(models), elsewhere=elsewhere)
+        chosen = _Chosen(models=None if models is None else frozenset(models), others=others, elsewhere=elsewhere)
         items, before = list(wanted), dict(self._rows)
         self._rows = under_wanted_names(self._rows, items, self._root)
         self._bases = {item.base for item in items if os.path.isabs(item.spot)}

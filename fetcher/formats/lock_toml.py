@@ -277,12 +277,24 @@ def _with_comments(text: str, start: int) -> int:
 def write_lock(lock: Lock, previous: LockText | None) -> str:
     """The text of a lock; sections equal to those of `previous` keep its bytes."""
     old = previous or LockText(lock=Lock())
-    pieces = [_head(old)]
-    pieces.extend(_kept(lock.models[name], old) or _section(lock.models[name]) for name in sorted(lock.models))
-    if old.foreign:
-        pieces.append(old.foreign)
-    pieces.append(END)
-    return "\n\n".join(pieces) + "\n"
+    return _text(old, [_kept(lock.models[name], old) or _section(lock.models[name]) for name in sorted(lock.models)])
+
+
+def write_sections(previous: LockText | None, changes: Mapping[ModelName, LockedModel | None]) -> str:
+    """The text of a lock in which some sections are new or gone; all others keep their bytes, right or wrong.
+
+    Args:
+        changes: The section of each NAME; None is none any more.
+    """
+    old = previous or LockText(lock=Lock())
+    sections = {name: section for name, section in old.sections.items() if name not in changes}
+    sections |= {name: _kept(model, old) or _section(model) for name, model in changes.items() if model}
+    return _text(old, [sections[name] for name in sorted(sections)])
+
+
+def _text(old: LockText, sections: Iterable[str]) -> str:
+    foreign = [old.foreign] if old.foreign else []
+    return "\n\n".join([_head(old), *sections, *foreign, END]) + "\n"
 
 
 def _head(old: LockText) -> str:

@@ -1,8 +1,11 @@
 """One `[models.NAME]` as text, the way a person would write it."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+\Z", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +20,8 @@ class Entry:
     files: tuple[str, ...] = ()
     target: str | None = None
     layout: str | None = None
+    fallback: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -27,13 +32,19 @@ class Entry:
             for key, value in (("revision", self.revision), ("target", self.target), ("layout", self.layout))
             if value
         ]
-        lists = (("include", self.include), ("exclude", self.exclude), ("files", self.files))
+        lists = (
+            ("include", self.include),
+            ("exclude", self.exclude),
+            ("files", self.files),
+            ("fallback", self.fallback),
+            ("groups", self.groups),
+        )
         lines += [f"{key} = {_array(values)}" for key, values in lists if values]
         return "\n".join(lines) + "\n"
 
 
 def _key(name: str) -> str:
-    return _quoted(name) if "." in name else name
+    return name if _BARE.match(name) else _quoted(name)
 
 
 def _array(values: Sequence[str]) -> str:

@@ -16,12 +16,12 @@ from typing import Any
 from fetcher.core.manifest import FOLDER, GIT, HUB_KINDS, Endpoint, Manifest, ModelSpec, SourceRef
 from fetcher.core.paths import ModelName
 from fetcher.formats import manifest_values as values
-from fetcher.formats.manifest_spec import Keys, is_of_hub, spec_of
+from fetcher.formats.manifest_spec import DEFAULT_GROUPS, Keys, default_groups_of, is_of_hub, spec_of
 
 VERSION = 1
 
 Check = Callable[[str], str]
-_FILE_KEYS = {"version", "defaults", "models", "sources"}
+_FILE_KEYS = {"version", "default-groups", "defaults", "models", "sources"}
 
 
 class _Unusual(ValueError):
@@ -61,10 +61,17 @@ def _manifest(data: Mapping[str, Any]) -> Manifest:
         values.require_name_in(defaults.target)
     kinds = {name: each.kind for name, each in sources.items()}
     models = sorted(_table(data.get("models", {})).items())
-    return Manifest(
-        models={ModelName(name): _spec(name, of_model.checked(table), defaults, kinds) for name, table in models},
-        sources=sources,
-    )
+    found = {ModelName(name): _spec(name, of_model.checked(table), defaults, kinds) for name, table in models}
+    return Manifest(models=found, sources=sources, default_groups=_default_groups(data, found))
+
+
+def _default_groups(data: Mapping[str, Any], models: Mapping[ModelName, ModelSpec]) -> tuple[str, ...] | None:
+    keys = _TOP.checked({key: data[key] for key in _TOP.lists if key in data})
+    if DEFAULT_GROUPS not in keys:
+        return None
+    if not {*keys[DEFAULT_GROUPS]} <= {group for spec in models.values() for group in spec.groups}:
+        raise _Unusual
+    return default_groups_of(keys[DEFAULT_GROUPS])
 
 
 def _spec(name: str, keys: dict[str, Any], defaults: Keys, kinds: Mapping[str, str]) -> ModelSpec:
@@ -131,6 +138,7 @@ def _table(value: object) -> dict[str, object]:
     return value
 
 
+_TOP = _Checks(texts={}, lists={DEFAULT_GROUPS: values.group})
 _ENDPOINT = _Checks(
     texts={
         "kind": _kind,

@@ -3,12 +3,14 @@
 The keys are checked before, by whoever reads them: manifest_plain.py or manifest_tables.py.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from fetcher.core.manifest import HUB_KINDS, CacheLayout, ModelSpec, Requested, SourceRef
 from fetcher.core.paths import ModelName
 from fetcher.formats.manifest_values import checked_target
+
+DEFAULT_GROUPS = "default-groups"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,11 @@ def spec_of(name: str, source: SourceRef, own: Keys, defaults: Keys, *, of_hub: 
         target=target,
         layout=CacheLayout(layout) if layout else None,
     )
+
+
+def default_groups_of(names: Iterable[str]) -> tuple[str, ...]:
+    """The names in `default-groups`, as a manifest has them."""
+    return tuple(sorted(set(names)))
 
 
 def _requested(own: Keys, defaults: Keys, source: SourceRef) -> Requested:

@@ -39,8 +39,8 @@ from fetcher.formats.manifest_keys import (
     Url,
 )
 from fetcher.formats.manifest_plain import VERSION
-from fetcher.formats.manifest_spec import Keys, is_of_hub, spec_of
-from fetcher.formats.manifest_values import require_name_in
+from fetcher.formats.manifest_spec import Keys, default_groups_of, is_of_hub, spec_of
+from fetcher.formats.manifest_values import require_models_in, require_name_in
 from fetcher.formats.mistakes import mend_dotted_names
 from fetcher.formats.problems import Problem, Refused, error_of, refusal
 from fetcher.formats.validation import problems_of
@@ -237,6 +237,13 @@ class ManifestFile(_Table):
     version: Annotated[int, AfterValidator(_version)] = Field(
         description="Version of this file's format.", examples=[VERSION], json_schema_extra={"const": VERSION}
     )
+    default_groups: list[Group] | None = Field(
+        default=None,
+        alias="default-groups",
+        description="Which groups a sync is about that names neither a model nor a group; models in no group always "
+        "are in it. Left out: all models.",
+        examples=[["embed"], []],
+    )
     defaults: DefaultsTable = Field(default=DefaultsTable(), description="Keys for all models.")
     models: dict[ModelKey, ModelTable] = Field(
         default={},
@@ -267,6 +274,12 @@ class ManifestFile(_Table):
         return self
 
     @model_validator(mode="after")
+    def _groups_with_models(self) -> "ManifestFile":
+        every = [self.defaults.groups if each.groups is None else each.groups for each in self.models.values()]
+        require_models_in(self.default_groups or (), {group for groups in every for group in groups or ()})
+        return self
+
+    @model_validator(mode="after")
     def _layouts_of_hubs(self) -> "ManifestFile":
         for name, table in self.models.items():
             if table.layout and not self._is_of_hub(table):
@@ -290,6 +303,7 @@ class ManifestFile(_Table):
                 for name, table in sorted(self.models.items())
             },
             sources={name: table.to_core(name) for name, table in sorted(self.sources.items())},
+            default_groups=None if self.default_groups is None else default_groups_of(self.default_groups),
         )
 
 

@@ -18,6 +18,7 @@ from fetcher.core.manifest import URL_SCHEMES, Layout, Manifest
 from fetcher.errors import ConfigError
 from fetcher.formats.lock_lines import HEADER
 from fetcher.formats.manifest_plain import VERSION, plain_manifest
+from fetcher.formats.manifest_spec import DEFAULT_GROUPS
 from fetcher.formats.mistakes import looks_like_lock
 from fetcher.formats.problems import newer_version
 from fetcher.formats.toml_text import parse_toml
@@ -43,7 +44,7 @@ def read_layout(text: str, *, file: str) -> Layout:
         ConfigError: It is no TOML, or these have mistakes too.
     """
     data = _tables_of(text, file=file)
-    kept: dict[str, Any] = {key: data[key] for key in ("version", "models", "sources") if key in data}
+    kept: dict[str, Any] = {key: data[key] for key in ("version", DEFAULT_GROUPS, "models", "sources") if key in data}
     kept["defaults"] = _only_layout(data.get("defaults", {}))
     needs_source = "layout" in kept["defaults"] if isinstance(kept["defaults"], dict) else False
     if isinstance(kept.get("models"), dict):

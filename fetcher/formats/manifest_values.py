@@ -8,7 +8,7 @@ Promise (tests/formats/test_bad_manifests.py compares each whole message):
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from urllib.parse import urlsplit
 
 from fetcher.core.hints import closest
@@ -205,6 +205,23 @@ def group(text: str) -> str:
             fix="rename the group",
         )
     return text
+
+
+def require_models_in(groups: Sequence[str], known: Collection[str]) -> None:
+    """Refuse `default-groups` that name a group in which no model is.
+
+    Raises:
+        Refused: They do.
+    """
+    for group in groups:
+        if group not in known:
+            near = closest(group, sorted(known), most=1)
+            raise refusal(
+                f"names the group `{group}`, in which no model is",
+                expected=", ".join(f"`{name}`" for name in sorted(known)) or "groups that `groups` of a model names",
+                fix=f"write `{near[0]}`" if near else "take the name away, or add it to `groups` of a model",
+                at="default-groups",
+            )
 
 
 def source_name(text: str) -> str:

@@ -8,46 +8,21 @@ Promises (tests/formats/test_mistakes.py; whole messages in test_bad_manifests.p
   * the address of a file is never taken for the page of a repository.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
-from fetcher.core.manifest import HUGGINGFACE, MODELSCOPE, SourceRef
+from fetcher.formats.pages import bare_repository, page_of
 from fetcher.formats.problems import Problem
 from fetcher.formats.toml_text import show_path
 
-_REPO = r"(?P<repo>(?:datasets/)?[A-Za-z0-9_][A-Za-z0-9._-]*/[A-Za-z0-9_][A-Za-z0-9._-]*)"
-_REST = r"(?P<rest>(?:[/?#].*)?)\Z"
-_BARE = re.compile(rf"(?:models/)?{_REPO}/?\Z")
-_PAGES = {
-    MODELSCOPE: re.compile(rf"(?:https?://)?(?i:(?:www\.)?modelscope\.cn)/(?:models/|(?=datasets/)){_REPO}{_REST}"),
-    HUGGINGFACE: re.compile(rf"(?:https?://)?(?i:(?:www\.)?huggingface\.co|hf\.co)/{_REPO}{_REST}"),
-}
-_FILE = re.compile(r"/(?:resolve|raw)/")  # what both hubs put between a repository and a file to download
-_NO_OWNERS = frozenset({"api", "blog", "collections", "datasets", "docs", "learn", "models", "papers", "spaces"})
 _LOCK_KEYS = {"tree": str, "commit": str, "files": dict}
 
 
 def meant_source(text: str) -> str | None:
     """The source meant by `OWNER/NAME` or by the address of a repository's page; None for all else."""
-    bare = _BARE.match(text)
-    if bare:
-        return _readable(MODELSCOPE, bare["repo"])
-    for scheme, pattern in _PAGES.items():
-        page = pattern.match(text)
-        if page and not _FILE.match(page["rest"]):
-            return _readable(scheme, page["repo"])
-    return None
-
-
-def _readable(scheme: str, repo: str) -> str | None:
-    owner = repo.split("/")[-2]
-    if owner in _NO_OWNERS:
-        return None
-    try:
-        return str(SourceRef.parse(f"{scheme}:{repo.removesuffix('.git')}"))
-    except ValueError:
-        return None
+    bare = bare_repository(text)
+    page = page_of(text)
+    return bare or (page.source if page else None)
 
 
 def looks_like_lock(data: Mapping[str, Any]) -> bool:

@@ -23,6 +23,8 @@ CASES = [
     ("fetcher sync --group em", "fetcher sync --group embed"),
     ("fetcher lock --upgrade oth", "fetcher lock --upgrade other.one"),
     ("fetcher exec oth", "fetcher exec other.one"),
+    ("fetcher remove oth", "fetcher remove other.one"),
+    ("fetcher add ms:a/b --group em", "fetcher add ms:a/b --group embed"),
     ("fetcher path bge-small sub/m", "fetcher path bge-small sub/model.bin"),
     ("fetcher verify -C inner dee", "fetcher verify -C inner deep"),
     ("fetcher exec bge-small -- cat models.t", "fetcher exec bge-small -- cat models.toml"),

@@ -118,6 +118,11 @@ def test_every_document_of_a_command_that_works_is_as_its_schema_says(
     publisher.publish("owner/model", {"config.json": b"{ }", "model.bin": 3 * MIB})
     world.run("outdated", "--exit-code", code=1)
     shutil.copy(at.folder / "models.lock", at.folder / "before.lock")
+    world.run("update", "--dry-run")
+    world.run("update", "--no-sync")
+    world.run("add", "owner/model", "--name", "n", "--exclude", "*.md", "--dry-run")
+    world.run("add", "owner/model", "--name", "n", "--progress", "json")
+    world.run("remove", "n", "--no-sync")
     world.run("lock", "--upgrade")
     world.run("diff", "before.lock", "--exit-code", code=1)
     world.run("download", "owner/model", "--local-dir", "here")
@@ -135,7 +140,15 @@ def _damage(path: Path) -> None:
     path.write_bytes(data)
 
 
-_ARGUMENTS = {"why": ["a.md"], "path": ["m"], "login": ["modelscope"], "logout": ["modelscope"], "download": ["a/b"]}
+_ARGUMENTS = {
+    "why": ["a.md"],
+    "path": ["m"],
+    "login": ["modelscope"],
+    "logout": ["modelscope"],
+    "download": ["a/b"],
+    "add": ["a/b"],
+    "remove": ["m"],
+}
 _SEVERAL = """
 import json, sys
 from fetcher.cli.app import run

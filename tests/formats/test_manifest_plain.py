@@ -48,6 +48,7 @@ CORP = {"kind": "modelscope", "endpoint": "https://h.example/", "mirrors": ["htt
 FILES = st.fixed_dictionaries(
     {"version": st.just(1) | ODD},
     optional={
+        "default-groups": st.lists(st.sampled_from(["g", "h", "i"]), max_size=2) | VALUES,
         "defaults": st.dictionaries(KEYS, VALUES, max_size=2) | ODD,
         "models": st.dictionaries(NAMES, GOOD_MODEL, max_size=3) | MODELS | ODD,
         "sources": st.dictionaries(NAMES, st.just(CORP) | st.dictionaries(KEYS, VALUES, max_size=5), max_size=2) | ODD,
@@ -74,6 +75,8 @@ def by_tables(data: dict[str, Any]) -> Manifest | None:
 @example({"version": 1, "models": {"m": {"source": "ms:a/b", "sha256": "0" * 64}}})
 @example({"version": 1, "models": {"m": {"source": "https://h.example/f", "groups": ["g"]}}})
 @example({"version": 1, "defaults": {"source": "ms:a/b"}, "models": {}})
+@example({"version": 1, "default-groups": ["g"], "models": {"m": {"source": "ms:a/b", "groups": ["g"]}}})
+@example({"version": 1, "default-groups": ["h"], "models": {"m": {"source": "ms:a/b", "groups": ["g"]}}})
 @unhurried
 def test_tables_are_read_as_by_pydantic_or_not_at_all(data: dict[str, Any]) -> None:
     """A quick answer that differs would hide a mistake, or lock another file."""

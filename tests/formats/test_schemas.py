@@ -37,6 +37,7 @@ UNREADABLE = {
 }
 # What a schema cannot know: which sources are named, and what is safe on a disk.
 BEYOND_A_SCHEMA = {
+    "default_group_without_model",
     "fallback_unknown",
     "files_parent",
     "folder_host",
