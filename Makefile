@@ -49,6 +49,10 @@ crash: $(VENV)/.dev  ## Stop each command at every one of its file operations; t
 hostile: $(VENV)/.dev ## Every kind of source against every kind of hostile server; slow
 	$(BIN)/pytest -n 2 -m 'slow or not slow' tests/sources/test_hostile.py tests/sources/test_leaks_of_sources.py
 
+.PHONY: pre-commit
+pre-commit: $(VENV)/.dev ## The hooks and the action as pre-commit and GitHub install them: committed state, by pip; slow
+	$(BIN)/pytest -m slow tests/test_pre_commit.py tests/test_action.py
+
 # A Hugging Face server that nobody here wrote, in an environment of its own: it brings 58 packages.
 $(VENV)/olah/.done:
 	$(PYTHON) -m venv $(@D)

@@ -121,11 +121,12 @@ def _require_repository(folder: Path) -> None:
 
 
 def _require_effect(lock: Path) -> None:
-    said = _git(lock.parent, "check-attr", "-z", "merge", "--", lock.name)
-    if said.split("\0")[1:3] != ["merge", _DRIVER]:
+    said = _git(lock.parent, "check-attr", "-z", "merge", "--", lock.name, must=True)  # NAME, merge, its driver
+    driver = said.split("\0")[2]
+    if driver != _DRIVER:
         raise ConfigError(
             f"git's attributes give {lock.name} another merge driver.",
-            facts=[f"merge: {said.split(chr(0))[2] or 'unspecified'}"],
+            facts=[f"merge: {driver}"],
             fix=f"take that line out of .gitattributes or .git/info/attributes: `git check-attr merge -- {lock.name}`",
         )
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from fetcher.cli import (
+    checking,
     comparing,
     credentials,
     downloading,
@@ -72,6 +73,7 @@ starting.add_to(app)
 editing.add_to(app)
 locking.add_to(app)
 merging.add_to(app)
+checking.add_to(app)
 syncing.add_to(app)
 looking.add_to(app)
 explaining.add_to(app)

@@ -9,7 +9,7 @@ Promises (tests/core/test_lock.py):
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -133,6 +133,12 @@ class Staleness:
 def tree_of(files: tuple[LockedFile, ...]) -> Sha256:
     """The `tree` digest of a list of files."""
     return tree_digest((file.sha256, file.size, file.path) for file in files)
+
+
+def content_digest(models: Iterable[LockedModel]) -> Sha256:
+    """Another one when the files of any of the models change: sha256 over their `tree` lines, sorted, each once."""
+    trees = sorted({model.tree.prefixed for model in models})
+    return Sha256(hashlib.sha256("".join(f"{tree}\n" for tree in trees).encode("ascii")).hexdigest())
 
 
 def seal_of(model: LockedModel) -> Sha256:
