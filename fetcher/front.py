@@ -160,7 +160,7 @@ def _found(asked: _Asked) -> "Ready | None":
         return ready
     if not ready.synced or ready.index != index_stamp(f".fetcher/{index_name(asked.manifest)}"):
         return None
-    if asked.command == "status" and (not ready.trash or ready.trash != trash_stamp(TRASH)):
+    if asked.command == "status" and (not ready.trash or ready.trash != trash_stamp(TRASH) or not ready.is_alone()):
         return None
     return ready if ready.is_as_it_was() else None
 

@@ -71,9 +71,12 @@ def prepare(pair: Pair, state: Path, survey: Survey, trash: Trash) -> None:
     ready.index = index_stamp(str(state / index_name(pair.manifest)))
     ready.synced = answers.up_to_date(len(survey.wanted))
     ready.in_place = answers.IN_PLACE
+    beside = survey.beside(pair.root)
+    ready.around = beside.stamp
     ready.trash, of_trash = _trash(trash)
     of_models = (answers.synced(name, files[name], model.size) for name, model in survey.models.items())
-    ready.status = (*of_models, *map(answers.not_by_default, survey.undesired), *of_trash)
+    of_others = map(answers.not_by_default, survey.undesired)
+    ready.status = (*of_models, *of_others, *answers.unmanaged(beside.spots), *of_trash)
     if ready.index:
         _write(state / ready_name(pair.manifest), ready)
 

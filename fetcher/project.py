@@ -299,7 +299,8 @@ class Project(Pins):
         known = self.lock_text()
         choice = choice_of(names, groups, all_groups=all_groups)
         survey = self.survey(known.lock, choice) if known else None
-        return Status(is_locked=known is not None, stale=stale, survey=survey)
+        unmanaged = survey.beside(self.root).spots if survey else ()
+        return Status(is_locked=known is not None, stale=stale, survey=survey, unmanaged=unmanaged)
 
     def plan(
         self,

@@ -36,11 +36,13 @@ class Status:
         is_locked: Whether there is a lock.
         stale: Every field in which the lock differs from what the manifest asks for.
         survey: The look at the disk; None without a lock.
+        unmanaged: What lies beside the files of the lock and is neither wanted nor fetcher's; a folder ends with `/`.
     """
 
     is_locked: bool
     stale: tuple[Staleness, ...]
     survey: Survey | None
+    unmanaged: tuple[str, ...] = ()
 
     @property
     def plan(self) -> Plan:

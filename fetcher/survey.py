@@ -15,9 +15,11 @@ from fetcher.core.manifest import Layout
 from fetcher.core.paths import ModelName
 from fetcher.core.plan import Plan, Wanted, wanted_files
 from fetcher.core.proof import Depth
+from fetcher.core.standing import Standing, standings
 from fetcher.disk.names import settled, snapshot_folder
 from fetcher.disk.scan import Scan
 from fetcher.disk.targets import real_targets
+from fetcher.disk.unmanaged import Beside, look_beside
 from fetcher.sync import Workplace
 
 
@@ -36,6 +38,15 @@ class Survey:
     scan: Scan
     plan: Plan
     undesired: tuple[ModelName, ...] = ()
+
+    def beside(self, root: Path) -> Beside:
+        """What lies in the folders of the wanted files and is neither the lock's nor fetcher's."""
+        known = {item.spot for item, _ in self.homes} | self.scan.rows.keys()
+        return look_beside(root, self.wanted, known)
+
+    def standings(self) -> list[Standing]:
+        """How the files of each model stand."""
+        return standings(self.models, self.wanted, self.scan.local.looks, self.plan)
 
     def with_plan(self, plan: Plan) -> "Survey":
         """The same survey with another plan."""

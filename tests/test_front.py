@@ -280,13 +280,21 @@ def test_after_a_change_the_normal_way_answers(at: Desk, change: str) -> None:
         assert front == [at.fetcher("status"), at.fetcher("sync")]
 
 
-def test_files_that_are_not_fetcher_s_change_nothing(at: Desk) -> None:
-    """The normal way does not speak of them either."""
-    (at.folder / "n/notes.txt").write_text("mine", encoding="utf-8")
+def test_files_that_are_not_fetcher_s_are_told_by_status_alone(at: Desk) -> None:
+    """They may come and go without the index; `sync` has nothing to do with them."""
+    notes = at.folder / "n/sub/notes.txt"
+    notes.write_text("mine", encoding="utf-8")
+    assert not answer(["status"])
+    assert answer(["sync"])
+    told = at.ok("status")
+    assert "  unmanaged: n/sub/notes.txt\n" in told.out
+    (at.folder / ".fetcher/ready").unlink()
+    _sync(at)
     assert answer(["status"])
-    front = [at.fetcher("status"), at.fetcher("sync")]
-    at.environment.update(_NORMAL)
-    assert front == [at.fetcher("status"), at.fetcher("sync")]
+    assert told == at.fetcher("status")
+    notes.unlink()
+    assert not answer(["status"])
+    assert "unmanaged" not in at.ok("status").out
 
 
 def test_what_is_left_over_is_said_each_time(at: Desk) -> None:

@@ -25,6 +25,7 @@ from fetcher.core.listing import Listed
 from fetcher.core.lock import Staleness
 from fetcher.core.lockdiff import FieldChange, Kind
 from fetcher.core.lockmerge import Taken
+from fetcher.core.standing import Standing
 from fetcher.upkeep import Holding
 
 Sha256Hex = str
@@ -250,8 +251,8 @@ class StatusDocument(TypedDict):
     """`fetcher status`: how the disk and the lock stand.
 
     Attributes:
-        up_to_date: Whether the disk is what the lock says; missing without a lock, as with `models` and `plan`.
-        models: By model, how many of its files are in which state.
+        up_to_date: Whether the disk is what the lock says; missing without a lock, as with the next three.
+        unmanaged: What lies beside the files and is neither the lock's nor fetcher's; a folder ends with `/`.
     """
 
     lock: Literal["missing", "stale", "fresh"]
@@ -259,7 +260,8 @@ class StatusDocument(TypedDict):
     manifest: str
     trash: Usage
     up_to_date: NotRequired[bool]
-    models: NotRequired[dict[str, dict[str, int]]]
+    models: NotRequired[list[Standing]]
+    unmanaged: NotRequired[list[Spot]]
     plan: NotRequired[PlanDocument]
 
 

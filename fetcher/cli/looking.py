@@ -1,7 +1,5 @@
 """`fetcher status`, `list`, `tree` and `path`: commands that only look."""
 
-from collections import Counter
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,11 +12,11 @@ from fetcher.core.units import count_text, size_text
 if TYPE_CHECKING:
     from fetcher.cli.documents import ListDocument, PathDocument, StatusDocument, TreeDocument, TreeModel
     from fetcher.core.listing import Listed
-    from fetcher.core.lock import LockedModel, Staleness
-    from fetcher.core.plan import State
+    from fetcher.core.lock import LockedModel
+    from fetcher.core.standing import Standing
     from fetcher.core.tree import Twins
     from fetcher.project import Project
-    from fetcher.survey import Survey
+    from fetcher.results import Status
 
 
 def add_to(app: typer.Typer) -> None:
@@ -40,9 +38,9 @@ def status(
     project = open_project(common)
     found = project.status(names or (), groups=group or (), all_groups=all_groups)
     if json:
-        render.document(_status_document(project, found.stale, found.survey))
+        render.document(_status_document(project, found))
     else:
-        _tell_status(project, found.stale, found.survey)
+        _tell_status(project, found)
 
 
 def listing(common: Common, names: Names = None, group: Groups = None, json: Json = False) -> None:
@@ -134,22 +132,25 @@ def path(
         render.out_path(found)
 
 
-def _tell_status(project: "Project", stale: Sequence["Staleness"], survey: "Survey | None") -> None:
+def _tell_status(project: "Project", found: "Status") -> None:
+    survey = found.survey
     if survey is None:
         render.out(f"{project.lock_path.name}: none yet; run `fetcher lock`")
         _tell_trash(project)
         return
-    if stale:
+    if found.stale:
         render.out(f"{project.lock_path.name}: stale; run `fetcher lock`")
-        for difference in stale:
+        for difference in found.stale:
             render.out(f"  {difference}")
-    for name in survey.models:
-        render.out(_status_line(name, survey))
+    for model in survey.standings():
+        render.out(_status_line(model))
     for name in survey.undesired:
         render.out(answers.not_by_default(name))
     obstacles = dict.fromkeys(f"  in the way: {b.obstacle}: {b.reason}" for b in survey.plan.blocked)
     render.out_listed(obstacles)
     render.out_listed(f"  no longer wanted: {item.spot}" for item in (*survey.plan.remove, *survey.plan.left))
+    for line in answers.unmanaged(found.unmanaged):
+        render.out(line)
     _tell_trash(project)
     if survey.plan.is_empty():
         render.say(answers.IN_PLACE)
@@ -162,42 +163,32 @@ def _tell_trash(project: "Project") -> None:
         render.out(line)
 
 
-def _status_line(name: str, survey: "Survey") -> str:
-    from fetcher.core.plan import State
-
-    states = _states(name, survey)
-    total = sum(states.values())
-    size = size_text(survey.models[name].size)
-    if states[State.RIGHT] == total:
-        return answers.synced(name, total, survey.models[name].size)
-    words = {
-        State.ABSENT: "missing",
-        State.OURS: "outdated",
-        State.DAMAGED: "damaged",
-        State.FOREIGN: "in the way",
-        State.RIGHT: "right",
+def _status_line(model: "Standing") -> str:
+    if model.is_synced():
+        return answers.synced(model.name, model.files, model.size)
+    numbers = {
+        "missing": model.missing,
+        "outdated": model.outdated,
+        "damaged": model.damaged,
+        "edited": model.edited,
+        "in the way": model.in_the_way,
+        "right": model.right,
     }
-    told = ", ".join(f"{states[state]} {word}" for state, word in words.items() if states[state])
-    to_fetch = sum(wanted.size for wanted in survey.plan.fetch if wanted.model == name)
-    return f"{name}: {told} of {count_text(total, 'file')} ({size}); {size_text(to_fetch)} to fetch"
+    told = ", ".join(f"{number} {word}" for word, number in numbers.items() if number)
+    of = f"{count_text(model.files, 'file')} ({size_text(model.size)})"
+    return f"{model.name}: {told} of {of}; {size_text(model.fetch_size)} to fetch"
 
 
-def _states(name: str, survey: "Survey") -> Counter["State"]:
-    looks = survey.scan.local.looks
-    return Counter(looks[wanted.spot].state for wanted in survey.wanted if wanted.model == name)
-
-
-def _status_document(project: "Project", stale: Sequence["Staleness"], survey: "Survey | None") -> "StatusDocument":
+def _status_document(project: "Project", found: "Status") -> "StatusDocument":
     document: StatusDocument = {
-        "lock": "missing" if survey is None else "stale" if stale else "fresh",
-        "stale": list(stale),
+        "lock": "missing" if not found.is_locked else "stale" if found.stale else "fresh",
+        "stale": list(found.stale),
         "manifest": str(project.manifest_path),
         "trash": project.trash_usage(),
     }
-    if survey is not None:
-        document["up_to_date"] = survey.plan.is_empty()
-        document["models"] = {
-            name: {state.value: number for state, number in _states(name, survey).items()} for name in survey.models
-        }
-        document["plan"] = render.plan_document(survey.plan)
+    if found.survey is not None:
+        document["up_to_date"] = found.plan.is_empty()
+        document["models"] = found.survey.standings()
+        document["unmanaged"] = list(found.unmanaged)
+        document["plan"] = render.plan_document(found.plan)
     return document

@@ -5,8 +5,11 @@ from typing import TYPE_CHECKING
 from fetcher.core.units import count_text, size_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fetcher.core.change import Usage
 
+_LISTED = 20  # lines of one list
 IN_PLACE = "Everything is in place."
 
 
@@ -28,6 +31,14 @@ def fresh(lock: str, manifest: str) -> str:
 def not_by_default(name: str) -> str:
     """What `status` says of a model that is in none of `default-groups`."""
     return f"{name}: not in default-groups; `fetcher status {name}` looks"
+
+
+def unmanaged(spots: "Sequence[str]") -> list[str]:
+    """Of `status`, about what lies beside the files of the lock."""
+    lines = [f"  unmanaged: {spot}" for spot in spots[:_LISTED]]
+    if len(spots) > _LISTED:
+        lines.append(f"  and {len(spots) - _LISTED} more unmanaged")
+    return lines
 
 
 def trash(held: "Usage") -> list[str]:

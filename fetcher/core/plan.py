@@ -36,6 +36,7 @@ class Look:
         obstacle: For FOREIGN: the spot of what is in the way (a parent, perhaps).
         leads_to: Where the obstacle leads, if it is a symlink where a folder is due.
         leads: For FOREIGN: whether it is a name of the wanted kind, which leads elsewhere.
+        edited: For FOREIGN: whether fetcher wrote it, and somebody has changed it since.
     """
 
     state: State
@@ -43,6 +44,7 @@ class Look:
     obstacle: str = ""
     leads_to: str = ""
     leads: bool = False
+    edited: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,11 @@ Promises (tests/disk/test_ready.py, tests/test_front.py):
 import os
 import sys
 
-MAGIC = "fetcher ready 3"
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MAGIC = "fetcher ready 4"
 TRASH = ".fetcher/trash"  # from the project's folder
 _DIRECTORY, _REGULAR, _LINK, _KIND = 0o040000, 0o100000, 0o120000, 0o170000
 _STAMP_SIZE = 24  # bytes: size, mtime_ns, inode
@@ -88,6 +92,18 @@ def trash_stamp(folder: str) -> str:
     return "\0".join(seen).replace("\n", "\0")  # no name holds a NUL
 
 
+def around_stamp(folders: "Iterable[str]") -> str:
+    """What tells one list of names in some folders from another: each with its time and inode; empty if one is gone."""
+    seen = ["around"]
+    for folder in folders:
+        try:
+            found = os.stat(folder)
+        except OSError:
+            return ""
+        seen += [folder, f"{found.st_mtime_ns} {found.st_ino}"]
+    return "\0".join(seen)
+
+
 class Ready:
     """What a look found out.
 
@@ -96,6 +112,7 @@ class Ready:
         fresh: The answer of `lock --check`.
         index: Stamp of the index; empty where only the lock was looked at.
         trash: Stamp of the trash; empty where `status` must look at it again.
+        around: Stamps of the folders in which `status` has looked for what else is there.
         synced: The answer of `sync`; empty as well then.
         in_place: What `status` says besides its lines.
         status: The lines of `status`.
@@ -108,6 +125,7 @@ class Ready:
 
     __slots__ = (
         "about",
+        "around",
         "far_folders",
         "files",
         "folders",
@@ -128,6 +146,7 @@ class Ready:
         *,
         index: str = "",
         trash: str = "",
+        around: str = "",
         synced: str = "",
         in_place: str = "",
         status: "tuple[str, ...]" = (),
@@ -141,6 +160,7 @@ class Ready:
         self.fresh = fresh
         self.index = index
         self.trash = trash
+        self.around = around
         self.synced = synced
         self.in_place = in_place
         self.status = status
@@ -152,7 +172,7 @@ class Ready:
 
     def to_bytes(self) -> "bytes | None":
         """The file's content; None if something in it cannot be written so."""
-        lines = (*self.about, self.fresh, self.index, self.trash, self.synced, self.in_place, *self.status)
+        lines = (*self.about, self.fresh, self.index, self.trash, self.around, self.synced, self.in_place, *self.status)
         names = (*self.folders, *self.far_folders, *self.files)
         if any("\n" in line for line in lines) or len(self.stamps) != len(self.files) * _STAMP_SIZE:
             return None
@@ -178,22 +198,27 @@ class Ready:
         lines = rest[:text_size].decode("utf-8", "surrogateescape").split("\n")[:-1]
         body = rest[text_size : text_size + body_size]
         names = tuple(body.split(b"\0")) if body else ()
-        if len(lines) != about + 5 + status or len(names) != folders + far + files or not 0 <= links <= files:
+        if len(lines) != about + 6 + status or len(names) != folders + far + files or not 0 <= links <= files:
             return None
         return cls(
             tuple(lines[:about]),
             lines[about],
             index=lines[about + 1],
             trash=lines[about + 2],
-            synced=lines[about + 3],
-            in_place=lines[about + 4],
-            status=tuple(lines[about + 5 :]),
+            around=lines[about + 3],
+            synced=lines[about + 4],
+            in_place=lines[about + 5],
+            status=tuple(lines[about + 6 :]),
             folders=names[:folders],
             far_folders=names[folders : folders + far],
             files=names[folders + far :],
             links=links,
             stamps=rest[text_size + body_size :],
         )
+
+    def is_alone(self) -> bool:
+        """Whether nothing has come into the folders of the files, or gone; the working folder must be the project's."""
+        return bool(self.around) and self.around == around_stamp(self.around.split("\0")[1::2])
 
     def is_as_it_was(self) -> bool:
         """Whether every folder and file is what it was; the working folder must be the project's."""

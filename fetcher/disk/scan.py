@@ -360,7 +360,7 @@ def _foreign(row: Row | None, found: os.stat_result | None = None) -> Look:
     if row is not None and row.wrote:
         shared = found is not None and found.st_nlink > 1
         through = ", here or through another project that shares it" if shared else ""
-        return Look(state=State.FOREIGN, reason=f"edited since fetcher wrote it{through}")
+        return Look(state=State.FOREIGN, reason=f"edited since fetcher wrote it{through}", edited=True)
     return Look(state=State.FOREIGN, reason="a file that fetcher did not write")
 
 

@@ -81,6 +81,11 @@ def temporary_name(name: str) -> str:
     return f".{short}.fetcher-{Writer.me()}-{secrets.token_hex(4)}"
 
 
+def is_temporary(name: str) -> bool:
+    """Whether a name is one of `temporary_name`."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
 def sweep(folder: Path | int) -> None:
     """Remove the temporary files that writers have left who are no more; a folder that is not there is fine.
 
