@@ -14,7 +14,10 @@ DEBIAN_PACKAGES := git git-lfs nginx-light fcgiwrap strace zsh fish
 help:                ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
 
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
 $(VENV)/.run: pyproject.toml
+	@echo "Setting up $(VENV), once; it takes a minute."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q -e .
 	@touch $@

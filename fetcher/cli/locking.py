@@ -90,6 +90,8 @@ def _resolve(project: "Project", upgrade: "Upgrade", dry_run: bool, json: bool) 
     render.listed((f"merged {verdict}" for verdict in change.merged if verdict.reason), indent="")
     render.lock_changes(change.changes)
     name = project.lock_path.name
+    if not change.lock.models:
+        render.say(answers.no_model(project.manifest_path.name))
     if dry_run:
         render.say(f"{name} would {'change' if change.differs else 'stay as it is'}; nothing was written.")
     else:

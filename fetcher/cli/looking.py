@@ -63,7 +63,7 @@ def listing(common: Common, names: Names = None, group: Groups = None, json: Jso
     head = ("NAME", "STATE", "SOURCE", "COMMIT", "FILES", "SIZE", "TARGET")
     render.out_table(head, [_cells(row) for row in rows])
     if not rows:
-        render.say(f"{pins.manifest_path.name} declares no model yet.")
+        render.say(answers.no_model(pins.manifest_path.name))
 
 
 def _cells(row: "Listed") -> tuple[str, ...]:
@@ -154,6 +154,8 @@ def _tell_status(project: "Project", found: "Status") -> None:
     _tell_trash(project)
     if survey.plan.is_empty():
         render.say(answers.IN_PLACE)
+    elif survey.plan.blocked:
+        render.say("Move away what is in the way, or run `fetcher sync --force` to have it moved into .fetcher/trash/.")
     else:
         render.say("Run `fetcher sync` to bring the disk to the lock.")
 

@@ -145,6 +145,16 @@ def version() -> None:
     print(f"fetcher {__version__}")
 
 
+def moved_aside(kept: Mapping[str, Path], folder: Path) -> None:
+    """Where each obstacle is now; within a project's folder relative to it, as spots are."""
+    for spot, path in kept.items():
+        say(f"moved aside: {spot} -> {_relative(path, folder)}")
+
+
+def _relative(path: Path, folder: Path) -> Path:
+    return path.relative_to(folder) if path.is_relative_to(folder) else path
+
+
 def out_listed(lines: Iterable[str], *, indent: str = "  ") -> None:
     """A list of data, cut when long."""
     items = list(lines)

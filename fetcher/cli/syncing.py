@@ -132,13 +132,12 @@ def _look_only(project: "Project", plan: "Plan", *, check: bool, json: bool) -> 
 
 def tell_report(project: "Project", report: "Report", seconds: float) -> None:
     """What a sync did, what it left and what it moved aside."""
-    for spot, kept in report.moved_aside.items():
-        render.say(f"moved aside: {spot} -> {kept}")
+    render.moved_aside(report.moved_aside, project.root)
     _tell_left(report)
     if report.is_empty():
         empty = not project.layout.targets
-        name = project.manifest_path.name
-        render.say(f"{name} declares no model yet." if empty else answers.up_to_date(report.kept))
+        nothing = answers.no_model(project.manifest_path.name)
+        render.say(nothing if empty else answers.up_to_date(report.kept))
         return
     tell_done(report, seconds)
 

@@ -21,6 +21,8 @@ from fetcher.core.units import count_text, parse_percent, size_text
 from fetcher.errors import ConfigError, DifferenceError, IntegrityError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from fetcher.cli.documents import VerifyDocument
     from fetcher.core.proof import Depth
     from fetcher.survey import Survey
@@ -71,7 +73,7 @@ def verify(
     if report is None or not wrong:
         _conclude(survey, wrong, depth)
     else:
-        _conclude_repair(survey, report)
+        _conclude_repair(survey, report, project.root)
 
 
 def _document(survey: "Survey", wrong: dict[str, str], report: "Report | None") -> "VerifyDocument":
@@ -80,8 +82,8 @@ def _document(survey: "Survey", wrong: dict[str, str], report: "Report | None") 
     return found if report is None else {**found, "repaired": [item.spot for item in report.placed]}
 
 
-def _conclude_repair(survey: "Survey", report: "Report") -> None:
-    render.listed((f"moved aside: {spot} -> {kept}" for spot, kept in report.moved_aside.items()), indent="")
+def _conclude_repair(survey: "Survey", report: "Report", folder: "Path") -> None:
+    render.moved_aside(report.moved_aside, folder)
     render.say(f"Repaired: {count_text(len(report.placed), 'file')}, {size_text(sum(w.size for w in report.placed))}.")
     if report.failures:
         raise next(iter(report.failures.values()))

@@ -13,6 +13,11 @@ _LISTED = 20  # lines of one list
 IN_PLACE = "Everything is in place."
 
 
+def no_model(manifest: str) -> str:
+    """Of `lock` and `sync`."""
+    return f"{manifest} declares no model yet."
+
+
 def up_to_date(files: int) -> str:
     """Of `sync`."""
     return f"Up to date: {count_text(files, 'file')}."
@@ -45,8 +50,8 @@ def trash(held: "Usage") -> list[str]:
     """Of `status`, about the trash: fetcher's own files go by themselves, the user's stay."""
     lines = []
     if held.own or held.changes:
-        own = f"{count_text(held.own, 'file')}, {size_text(held.own_size)} of it nowhere else"
-        lines.append(f"trash: {count_text(held.changes, 'sync')} to undo with `fetcher undo`; {own}")
+        kept = f"; {count_text(held.own, 'file')} kept for that, taking {size_text(held.own_size)}" if held.own else ""
+        lines.append(f"trash: {count_text(held.changes, 'sync')} to undo with `fetcher undo`{kept}")
     if held.users:
         users = f"{count_text(held.users, 'file')} of yours, {size_text(held.users_size)}"
         lines.append(f"trash: {users}, moved aside; in .fetcher/trash/ until you remove them")

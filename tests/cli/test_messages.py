@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -153,3 +154,28 @@ def test_a_file_that_cannot_be_read_is_named_and_the_others_are_checked(at: Desk
     assert done.code == 4
     assert "  models/m/config.json: cannot be read (Permission denied)\n" in done.err
     assert "model.bin" not in done.err
+
+
+def test_a_look_at_a_file_in_the_way_says_what_helps(at: Desk) -> None:
+    """`fetcher sync` alone would be refused; the way into the trash is told as people find it."""
+    at.ok("sync")
+    (at.folder / "models/m/config.json").unlink()
+    (at.folder / "models/m/config.json").write_text("mine", encoding="utf-8")
+    advice = "Move away what is in the way, or run `fetcher sync --force` to have it moved into .fetcher/trash/.\n"
+    looked = at.ok("status")
+    assert looked.err == advice
+    assert "trash: 1 sync to undo with `fetcher undo`\n" in looked.out
+    told = at.ok("sync", "--force").err.splitlines()[0]
+    assert re.fullmatch(
+        r"moved aside: models/m/config\.json -> \.fetcher/trash/[0-9A-Z-]+/kept/project/models/m/config\.json", told
+    )
+
+
+def test_a_lock_of_nothing_says_why(at: Desk) -> None:
+    """Between `init` and the first model it would look as if all was done."""
+    at.manifest("")
+    assert at.ok("lock").err.splitlines() == [
+        "- m  is no longer in the manifest",
+        "models.toml declares no model yet.",
+        "Wrote models.lock.",
+    ]
