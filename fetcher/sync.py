@@ -11,6 +11,7 @@ Promises (tests/test_sync.py):
 """
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -295,12 +296,12 @@ class Workplace:
             work.placed.append(row)
             work.moved[move.origin] = wanted.spot
 
-    def _source(self, work: Work, wanted: Wanted) -> Path:
+    def _source(self, work: Work, wanted: Wanted) -> str:
         """A file with the bytes of a wanted one: an object, else one that the plan knows of."""
         origin = work.plan.offered.get(wanted.sha256)
         if origin is None or self._staging.stored([wanted]):
-            return self._staging.object_path(wanted)
-        return self._root / work.moved.get(origin, origin)
+            return self._staging.object_name(wanted)
+        return os.path.join(self._root, work.moved.get(origin, origin))
 
     def _place(self, work: Work, placer: Placer) -> None:
         todo = work.to_place()
@@ -309,15 +310,16 @@ class Workplace:
                 (wanted, None if wanted.is_name else self._source(work, wanted))
                 for wanted in todo[first : first + _TOGETHER]
             ]
-            _prepare(some, placer)
-            for wanted, source in some:
-                if self._stop.is_set():
-                    raise InterruptedRun(
-                        "Interrupted; what was received is kept.",
-                        facts=[f"placed: {len(work.done)} of {len(work.plan.place)} files"],
-                    )
-                work.placed.append(placer.place(wanted, source, work.known(wanted)))
-                work.done.append(wanted)
+            with placer.staying():
+                _prepare(some, placer)
+                for wanted, source in some:
+                    if self._stop.is_set():
+                        raise InterruptedRun(
+                            "Interrupted; what was received is kept.",
+                            facts=[f"placed: {len(work.done)} of {len(work.plan.place)} files"],
+                        )
+                    work.placed.append(placer.place(wanted, source, work.known(wanted)))
+                    work.done.append(wanted)
 
     def _remove(self, work: Work, placer: Placer) -> None:
         """Nothing of a model is removed before all of it is placed."""
@@ -364,7 +366,7 @@ def _intents(work: Work) -> list[Intent]:
     return [Intent(spot=wanted.spot, model=wanted.model, sha256=wanted.sha256) for wanted in coming]
 
 
-def _prepare(some: Sequence[tuple[Wanted, Path | None]], placer: Placer) -> None:
+def _prepare(some: Sequence[tuple[Wanted, str | None]], placer: Placer) -> None:
     """Copy small files ahead, so that one sync of the disk serves all of them."""
     small = [(wanted, source) for wanted, source in some if source is not None and wanted.size < COPY_BELOW]
     if len(small) >= TOGETHER_FROM:

@@ -223,7 +223,7 @@ class Undoer:
         if wanted is None or not self._staging.holder(wanted).prove(wanted.sha256):
             done.lost.append(item.step.home)
             return
-        rows[wanted.spot] = placer.place(wanted, self._staging.object_path(wanted), item.here)
+        rows[wanted.spot] = placer.place(wanted, self._staging.object_name(wanted), item.here)
         done.restored.append(wanted.spot)
 
     def _remember(self, step: Step, rows: dict[str, Row]) -> None:

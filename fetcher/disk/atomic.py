@@ -9,12 +9,11 @@ Promises (tests/disk/test_atomic.py):
   * a disk that is full, read-only or forbidden is a DiskError with path and fix (exit 11).
 """
 
-import contextlib
 import errno
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
+from types import TracebackType
 
 from fetcher.disk.writer import sweep, temporary_name
 from fetcher.errors import DiskError
@@ -41,24 +40,36 @@ _MEANINGS: dict[int, tuple[str, str]] = {
 }
 
 
-@contextlib.contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
+class disk_errors:
     """Translate what the disk refuses; any other OSError passes as it is.
 
     Args:
         path: What the error names.
+        below: What it names more closely; joined when there is an error.
 
     Raises:
         DiskError: No space, quota, read-only, permission, I/O error, too many open files.
     """
-    try:
-        yield
-    except OSError as error:
+
+    __slots__ = ("_below", "_path")
+
+    def __init__(self, path: Path, *below: str) -> None:
+        self._path = path
+        self._below = below
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not isinstance(error, OSError):
+            return
         meaning = _MEANINGS.get(error.errno or 0)
         if meaning is None:
-            raise
+            return
         what, fix = meaning
-        raise DiskError(what, facts=[f"path: {path}"], fix=fix) from error
+        raise DiskError(what, facts=[f"path: {Path(self._path, *self._below)}"], fix=fix) from error
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int | None = None) -> None:

@@ -8,19 +8,19 @@ import hashlib
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from fetcher.core.plan import Wanted
 from fetcher.disk.atomic import backdate
-from fetcher.disk.folder import NO_SHARING, Folder
+from fetcher.disk.folder import NO_SHARING, Folder, StrPath
 from fetcher.disk.share import clone
 from fetcher.errors import IntegrityError
 
 COPY_BELOW = 1 << 20  # bytes; an edit of a small file in place must not reach the store
 _PIECE = 1 << 20  # bytes
+_READ = os.O_RDONLY | getattr(os, "O_BINARY", 0)
 
 
-def bring(source: Path, folder: Folder, temporary: str, wanted: Wanted) -> None:
+def bring(source: StrPath, folder: Folder, temporary: str, wanted: Wanted) -> None:
     """Make the temporary name hold the object's bytes, durably.
 
     Raises:
@@ -56,7 +56,7 @@ def later(descriptor: int) -> None:
 
 
 def copy(
-    source: Path, folder: Folder, temporary: str, wanted: Wanted, *, sync: Callable[[int], object] = os.fsync
+    source: StrPath, folder: Folder, temporary: str, wanted: Wanted, *, sync: Callable[[int], object] = os.fsync
 ) -> None:
     """Copy the object's bytes to a new name.
 
@@ -66,30 +66,43 @@ def copy(
     Raises:
         IntegrityError: They are not the locked ones.
     """
-    digest = hashlib.sha256()
-    with source.open("rb") as read, os.fdopen(folder.create(temporary), "wb", buffering=0) as write:
-        while piece := read.read(_PIECE):
-            digest.update(piece)
-            view = memoryview(piece)
-            while view:
-                view = view[write.write(view) :]
-        backdate(write.fileno())
-        sync(write.fileno())
-    if digest.hexdigest() != wanted.sha256:
+    read = os.open(source, _READ)  # descriptors: two file objects cost more than to copy a small file
+    try:
+        write = folder.create(temporary)
+        try:
+            found = _copy(read, write, min(_PIECE, wanted.size + 1))
+            backdate(write)
+            sync(write)
+        finally:
+            os.close(write)
+    finally:
+        os.close(read)
+    if found != wanted.sha256:
         raise IntegrityError(
             f"The store's object of {wanted.label} is damaged.",
-            facts=[f"locked: sha256 {wanted.sha256}", f"found:  sha256 {digest.hexdigest()}"],
+            facts=[f"locked: sha256 {wanted.sha256}", f"found:  sha256 {found}"],
             fix="run `fetcher sync` again; the object is fetched anew",
         )
 
 
-def _clone(source: Path, folder: Folder, temporary: str) -> bool:
+def _copy(read: int, write: int, most: int) -> str:
+    """Copy to the end, `most` bytes at once; returns the sha256."""
+    digest = hashlib.sha256()
+    while piece := os.read(read, most):
+        digest.update(piece)
+        view = memoryview(piece)
+        while view:
+            view = view[os.write(write, view) :]
+    return digest.hexdigest()
+
+
+def _clone(source: StrPath, folder: Folder, temporary: str) -> bool:
     """Reflink (btrfs, xfs); False where the file system cannot."""
     if sys.platform != "linux":
         return False
     descriptor = folder.create(temporary)
     try:
-        with source.open("rb") as file:
+        with open(source, "rb") as file:
             if not clone(file.fileno(), descriptor):
                 folder.unlink(temporary)
                 return False

@@ -20,6 +20,8 @@ NO_SHARING = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNO
 _BY_DESCRIPTOR = {os.open, os.mkdir, os.rename, os.unlink, os.link, os.stat, os.rmdir} <= os.supports_dir_fd
 _DIRECTORY = getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | os.O_RDONLY
 
+StrPath = str | os.PathLike[str]
+
 
 class Folder(Closing):
     """One directory; every name is taken relative to it and never followed."""
@@ -81,7 +83,7 @@ class Folder(Closing):
             times = (now, now - 1_000_000_000)
             os.utime(self._name(name), ns=times, dir_fd=self._descriptor, follow_symlinks=False)
 
-    def link_here(self, source: Path, name: str) -> None:
+    def link_here(self, source: StrPath, name: str) -> None:
         """Hard link `source` under a new name; an existing name is an error, never replaced."""
         os.link(source, self._name(name), dst_dir_fd=self._descriptor, follow_symlinks=False)
 
@@ -139,6 +141,11 @@ class Folder(Closing):
         if self._descriptor is not None:
             sync_descriptor(self._descriptor)
 
+    def is_the_same_as(self, other: "Folder") -> bool:
+        """Whether both are one directory."""
+        mine, others = (os.stat(each.path if each._descriptor is None else each._descriptor) for each in (self, other))  # noqa: SLF001
+        return os.path.samestat(mine, others)
+
     def close(self) -> None:
         """Release the descriptor."""
         if self._descriptor is not None:
@@ -149,9 +156,8 @@ class Folder(Closing):
         return name if self._descriptor is not None else str(self.path / name)
 
 
-@contextmanager
-def walk_to(root: Path, parts: list[str], *, made: list[str] | None) -> Iterator[Folder]:
-    """Go down from `root`, never through a symlink.
+def descend(root: Path, parts: list[str], *, made: list[str] | None) -> Folder:
+    """Go down from `root`, never through a symlink; returns the folder, open.
 
     Args:
         root: Where to start; followed as it is.
@@ -176,9 +182,17 @@ def walk_to(root: Path, parts: list[str], *, made: list[str] | None) -> Iterator
                 below = here.child(name)
             here.close()
             here = below
-        yield here
-    finally:
+    except BaseException:
         here.close()
+        raise
+    return here
+
+
+@contextmanager
+def walk_to(root: Path, parts: list[str], *, made: list[str] | None) -> Iterator[Folder]:
+    """As `descend`, for a block."""
+    with descend(root, parts, made=made) as folder:
+        yield folder
 
 
 def move_new(source: Folder, old: str, target: Folder, new: str) -> None:

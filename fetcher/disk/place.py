@@ -23,7 +23,7 @@ from fetcher.core.plan import Leftover, Wanted
 from fetcher.disk.atomic import disk_errors
 from fetcher.disk.batch import make_durable
 from fetcher.disk.bring import bring, copy, later, write_name
-from fetcher.disk.folder import NO_SHARING, Folder, move_new
+from fetcher.disk.folder import NO_SHARING, Folder, StrPath, move_new
 from fetcher.disk.index import Row
 from fetcher.disk.names import is_content
 from fetcher.disk.shelf import Shelf
@@ -53,7 +53,7 @@ class Placer:
         """Spots of the folders that fetcher made."""
         return self._spots.made
 
-    def place(self, wanted: Wanted, source: Path | None, known: Row | None) -> Row:
+    def place(self, wanted: Wanted, source: StrPath | None, known: Row | None) -> Row:
         """Put the bytes of `source` under the final name.
 
         Args:
@@ -67,7 +67,10 @@ class Placer:
             DiskError: No space, read-only, no permission.
         """
         name = wanted.path.rpartition("/")[2]
-        with self._made_folder(wanted) as folder:
+        with (
+            disk_errors(self._root, wanted.spot),
+            self._spots.made_folder_of(wanted.spot, wanted.below_target) as folder,
+        ):
             self._sweep(folder)
             prepared = self._prepared.pop(wanted.spot, None)
             temporary = prepared or temporary_name(name)
@@ -88,7 +91,7 @@ class Placer:
             wanted.spot, found, model=wanted.model, sha256=Sha256(wanted.sha256), looked_ns=looked_ns, wrote=True
         )
 
-    def prepare(self, sources: Sequence[tuple[Wanted, Path]]) -> None:
+    def prepare(self, sources: Sequence[tuple[Wanted, StrPath]]) -> None:
         """Copy small objects beside their final names and make them durable together; `place` then only names them.
 
         A sync for each of 2,000 files costs five times what all else costs (performance.md, "Disk").
@@ -98,16 +101,29 @@ class Placer:
         """
         paths = []
         for wanted, source in sources:
-            with self._made_folder(wanted) as folder:
+            with (
+                disk_errors(self._root, wanted.spot),
+                self._spots.made_folder_of(wanted.spot, wanted.below_target) as folder,
+            ):
                 self._sweep(folder)
                 temporary = self._prepared[wanted.spot] = temporary_name(wanted.path.rpartition("/")[2])
                 copy(source, folder, temporary, wanted, sync=later)
-                paths.append(os.fspath(folder.path / temporary))
+                paths.append(os.path.join(folder.path, temporary))
         with disk_errors(self._root):
             try:
                 make_durable(paths)
             except (FileNotFoundError, NotADirectoryError) as error:  # a folder was moved away since
                 raise in_the_way(str(error.filename)) from None
+
+    @contextlib.contextmanager
+    def staying(self) -> Iterator[None]:
+        """In the block a folder stays open from one file that is placed in it to the next.
+
+        Raises:
+            BlockedError: A folder was moved away or replaced meanwhile.
+        """
+        with disk_errors(self._root), self._spots.staying():
+            yield
 
     def move_aside(self, spot: str) -> Path:
         """Move whatever stands at a spot into the trash; returns where it is now."""
@@ -129,7 +145,7 @@ class Placer:
         """
         name, old_name = (each.rpartition("/")[2] for each in (spot, origin))
         with (
-            disk_errors(self._root / spot),
+            disk_errors(self._root, spot),
             self._spots.folder_of(origin) as old,
             self._spots.made_folder_of(spot) as new,
         ):
@@ -160,7 +176,7 @@ class Placer:
         """
         name = spot.rpartition("/")[2]
         with (
-            disk_errors(self._root / spot),
+            disk_errors(self._root, spot),
             self._spots.made_folder_of(spot) as folder,
             self._shelf.opened(kept) as shelf,
         ):
@@ -210,7 +226,7 @@ class Placer:
         """Make the names that were changed durable, and remove what was prepared and not placed."""
         for spot, temporary in self._prepared.items():
             with (
-                disk_errors(self._root / spot),
+                disk_errors(self._root, spot),
                 contextlib.suppress(FileNotFoundError, NotADirectoryError),
                 self._spots.folder_of(spot) as folder,
             ):
@@ -228,7 +244,7 @@ class Placer:
 
     def remove_empty_above(self, spot: str) -> None:
         """Remove the folders above a spot that fetcher made and that are empty."""
-        with disk_errors(self._root / spot), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        with disk_errors(self._root, spot), contextlib.suppress(FileNotFoundError, NotADirectoryError):
             self._spots.remove_empty_above(spot)
 
     def remove_empty_but(self, spots: Iterable[str]) -> None:
@@ -245,15 +261,6 @@ class Placer:
     def missing_folders(self, spots: Iterable[str]) -> set[str]:
         """The folders that would have to be made for some spots."""
         return self._spots.missing(spots)
-
-    @contextlib.contextmanager
-    def _made_folder(self, wanted: Wanted) -> Iterator[Folder]:
-        """The folder of a wanted file, made if it is missing."""
-        with (
-            disk_errors(self._root / wanted.spot),
-            self._spots.made_folder_of(wanted.spot, wanted.below_target) as folder,
-        ):
-            yield folder
 
     def _publish(self, folder: Folder, temporary: str, name: str, spot: str, known: Row | None) -> None:
         found = folder.lstat(name) if known is not None else None

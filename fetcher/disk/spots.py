@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from fetcher.disk.folder import Folder, walk_to
+from fetcher.disk.folder import Folder, descend, walk_to
 from fetcher.errors import BlockedError
 
 
@@ -28,6 +28,27 @@ class Spots:
     def __init__(self, root: Path, made: Iterable[str]) -> None:
         self.root = root
         self.made = set(made)
+        self._stays = False
+        self._held: tuple[str, str, Folder] | None = None  # a spot, what of it is below its target, and its folder
+
+    @contextlib.contextmanager
+    def staying(self) -> Iterator[None]:
+        """In the block `made_folder_of` keeps a folder open until it is asked for another one.
+
+        Whatever happens to the folder's name meanwhile is found out then.
+
+        Raises:
+            BlockedError: At another folder or at the end: the folder is no longer where its spots are.
+        """
+        self._stays = True
+        try:
+            yield
+            self._leave()
+        finally:
+            self._stays = False
+            if self._held is not None:
+                self._held[-1].close()
+                self._held = None
 
     @contextlib.contextmanager
     def folder_of(self, spot: str) -> Iterator[Folder]:
@@ -51,18 +72,45 @@ class Spots:
         Raises:
             BlockedError: A symlink or no directory is on the way.
         """
+        if self._held is not None and self._held[0].rpartition("/")[0] == spot.rpartition("/")[0]:
+            yield self._held[-1]
+            return
+        self._leave()
+        folder = self._made(spot, path)
+        if self._stays:
+            self._held = (spot, path, folder)
+            yield folder
+        else:
+            with folder:
+                yield folder
+
+    def _made(self, spot: str, path: str) -> Folder:
         base, parts = self._way(spot, path)
         made: list[str] = []
         if not os.path.isdir(base):
             base.mkdir(parents=True, exist_ok=True)
         try:
-            with walk_to(base, parts, made=made) as folder:
-                yield folder
+            return descend(base, parts, made=made)
         except NotADirectoryError:
             raise in_the_way(spot) from None
         finally:
             prefix = "" if base == self.root else f"{base.as_posix().rstrip('/')}/"
             self.made.update(f"{prefix}{name}" for name in made)
+
+    def _leave(self) -> None:
+        """Close the folder that was kept open; it must still be where its spots are."""
+        if self._held is None:
+            return
+        (spot, path, folder), self._held = self._held, None
+        base, parts = self._way(spot, path)
+        with folder:
+            try:
+                with walk_to(base, parts, made=None) as here:
+                    is_there = here.is_the_same_as(folder)
+            except (FileNotFoundError, NotADirectoryError):
+                is_there = False
+        if not is_there:
+            raise in_the_way(spot)
 
     def remove_empty_above(self, spot: str) -> None:
         """Remove the folders above a spot that fetcher made and that are empty."""

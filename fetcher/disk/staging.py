@@ -49,9 +49,9 @@ class Staging:
             self._chosen[folder] = self._choose(base, self._root / folder)
         return self._chosen[folder]
 
-    def object_path(self, wanted: Wanted) -> Path:
-        """Where the bytes are: in the spot's own store, else in any other."""
-        return self.holder(wanted).object_path(wanted.sha256)
+    def object_name(self, wanted: Wanted) -> str:
+        """Path of the bytes: in the spot's own store, else in any other."""
+        return self.holder(wanted).object_name(wanted.sha256)
 
     def tidy(self) -> None:
         """Remove what killed runs left in the stores that are in use.

@@ -78,7 +78,7 @@ class Writer:
 def temporary_name(name: str) -> str:
     """A name for the same folder that no other writer uses; hidden, and known as fetcher's."""
     short = name.encode()[:100].decode(errors="ignore")
-    return f".{short}.fetcher-{Writer.me()}-{secrets.token_hex(4)}"
+    return f".{short}.fetcher-{_my_name(os.getpid())}-{secrets.token_hex(4)}"
 
 
 def is_temporary(name: str) -> bool:
@@ -122,6 +122,11 @@ def _changed(folder: Path | int, name: str) -> float:
 @functools.lru_cache(maxsize=1)
 def _me(pid: int) -> Writer:
     return Writer(machine=_machine(), pid=pid, started=_started(pid) or 0)
+
+
+@functools.lru_cache(maxsize=1)
+def _my_name(pid: int) -> str:
+    return str(_me(pid))
 
 
 def _machine() -> str:

@@ -119,6 +119,37 @@ def test_a_folder_that_is_moved_away_while_files_are_prepared_is_told(world: Wor
     assert "appeared or changed while fetcher was at work" in str(caught.value)
 
 
+@pytest.mark.parametrize("then", ["nothing", "a folder", "a link"])
+def test_a_folder_that_is_moved_away_between_two_files_is_told(world: World, tmp_path: Path, then: str) -> None:
+    """It stays open for the second one, which must not count as placed; whatever has the folder's name now stays."""
+    (tmp_path / "outside").mkdir()
+    placer, folder = world.placer(), world.root / "models" / "m"
+
+    def place_both() -> None:
+        with placer.staying():
+            placer.place(wanted("a", _SMALL), world.object(_SMALL), None)
+            folder.rename(world.root / "away")
+            if then == "a folder":
+                folder.mkdir()
+            elif then == "a link":
+                folder.symlink_to(tmp_path / "outside")
+            placer.place(wanted("b", _OTHER), world.object(_OTHER), None)
+
+    with pytest.raises(BlockedError, match="appeared or changed while fetcher was at work"):
+        place_both()
+    assert not list((tmp_path / "outside").iterdir())
+    assert not folder.is_dir() or not list(folder.iterdir())
+
+
+def test_files_of_several_folders_are_placed_while_one_stays_open(world: World) -> None:
+    """Each in its own; and one that was left is found again."""
+    placer = world.placer()
+    with placer.staying():
+        for path in ("a", "deep/b", "c", "deep/er/d", "deep/e"):
+            placer.place(wanted(path, _SMALL), world.object(_SMALL), None)
+    assert sorted(read_tree(world.root / "models" / "m")) == ["a", "c", "deep/b", "deep/e", "deep/er/d"]
+
+
 def test_what_is_moved_aside_keeps_its_bytes_and_its_path(world: World) -> None:
     """`--force` destroys nothing."""
     path = world.root / "models" / "m" / "a"
