@@ -47,7 +47,7 @@ def _tell(found: list["Outlook"]) -> None:
         render.out_listed(f"  {path}: now {version}" for path, version in each.versions.items())
     moved = [each.name for each in found if each.has_moved]
     if moved:
-        render.say(f"To move on: fetcher lock --upgrade {' '.join(moved)}")
+        render.say(f"To move on: fetcher update {' '.join(moved)}")
 
 
 def _news(each: "Outlook") -> str:

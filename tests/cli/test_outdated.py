@@ -54,7 +54,7 @@ def test_what_an_upgrade_would_change_is_told(at: Desk, publisher: Publisher) ->
         "  + copy.txt  1 B\n"
         "  - old.txt  3 B\n"
     )
-    assert done.err == "To move on: fetcher lock --upgrade m\n"
+    assert done.err == "To move on: fetcher update m\n"
     assert at.fetcher("outdated", "--exit-code").code == 1
     at.ok("lock", "--upgrade", "m", "-q")
     assert at.ok("outdated", "--exit-code").out == f"m  {after}  up to date\n"
