@@ -88,8 +88,8 @@ def declare(**models: str) -> Step:
     return lambda w: (w.declare(models), w.lock())
 
 
-def begin(folder: Path, hub: Hub, publisher: Publisher, *, name: str = "models.toml") -> World:
-    """A new repository with the models of `BASE`."""
+def begin(folder: Path, hub: Hub, publisher: Publisher, *, name: str = "models.toml", top: Path | None = None) -> World:
+    """A new repository with the models of `BASE`; `top` is its folder, if it is one above the project's."""
     folder.parent.mkdir(exist_ok=True)
     world = World(at=desk(folder, hub.url), publisher=publisher, name=name)
     for model in MODELS:
@@ -97,6 +97,6 @@ def begin(folder: Path, hub: Hub, publisher: Publisher, *, name: str = "models.t
     world.declare(BASE)
     world.lock()
     (world.at.folder / ".gitignore").write_text("/.fetcher/\n", encoding="utf-8")
-    assert git(world.at.folder, "init").returncode == 0
+    assert git(top or folder, "init").returncode == 0
     world.commit()
     return world

@@ -18,10 +18,12 @@ _HOSTILE = "x\"; touch trodden; $(touch trodden) `touch trodden` ' ::add-mask::a
 
 @pytest.fixture
 def at(tmp_path: Path, hub: Hub, publisher: Publisher) -> Desk:
-    """A locked project of two groups in a folder of a checkout."""
+    """A locked project of two groups in a folder of a checkout, whose own modules nobody runs."""
     for name in ("one", "two"):
         publisher.publish(f"owner/{name}", {"config.json": name.encode(), "model.bin": 2 * MIB})
     (tmp_path / "checkout").mkdir()
+    for module in ("fetcher", "json", "pip", "secrets", "venv"):
+        (tmp_path / "checkout" / f"{module}.py").write_text("raise SystemExit('of the checkout')\n", encoding="utf-8")
     at = desk(tmp_path / "checkout" / "a project", hub.url)
     at.manifest("".join(f'[models.{n}]\nsource = "ms:owner/{n}"\ngroups = ["{n}-group"]\n' for n in ("one", "two")))
     at.ok("lock")
@@ -74,7 +76,7 @@ def test_check_fails_on_a_stale_lock_and_says_in_words_why(at: Desk) -> None:
     fresh = _job(at)
     assert fresh.run(command="check", directory="a project") == (
         True,
-        {"changed": "false", "report": str(fresh.temp / "fetcher-report.json"), "digest": ""},
+        {"changed": "false", "report": str(fresh.temp / "fetcher-report.json"), "markdown": "", "digest": ""},
     )
     at.model("one", repo="owner/one")
     stale = _job(at, name="stale")
@@ -93,6 +95,9 @@ def test_upgrade_moves_the_pins_and_tells_whether_it_did(at: Desk, publisher: Pu
     done, outputs = _job(at, name="new").run(command="upgrade", directory="a project")
     assert (done, outputs["changed"]) == (True, "true")
     assert [each["model"] for each in json.loads(Path(outputs["report"]).read_text("utf-8"))["changes"]] == ["one"]
+    markdown = Path(outputs["markdown"]).read_text("utf-8")
+    assert "one" in markdown
+    assert "model.bin" in markdown
 
 
 @pytest.mark.parametrize("name", ["command", "directory", "manifest", "groups", "store"])

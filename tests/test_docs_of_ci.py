@@ -20,11 +20,15 @@ _ROOT = Path(__file__).parents[1]
 _PAGE = (_ROOT / "docs/ci.md").read_text(encoding="utf-8")
 
 
-def _block(heading: str) -> str:
-    """The one example below a heading."""
+def _blocks(heading: str) -> list[str]:
+    """The examples below a heading."""
     (section,) = (part for part in _PAGE.split("\n## ") if part.startswith(f"{heading}\n"))
-    (block,) = re.findall(r"```\w+\n(.*?)```", section, flags=re.DOTALL)
-    return str(block)
+    return re.findall(r"```\w+\n(.*?)```", section, flags=re.DOTALL)
+
+
+def _block(heading: str) -> str:
+    (block,) = _blocks(heading)
+    return block
 
 
 @pytest.fixture
@@ -58,13 +62,14 @@ def test_the_hooks_and_the_table_name_those_of_this_repository() -> None:
     }
 
 
-def test_the_workflow_gives_the_action_inputs_that_it_has() -> None:
-    """GitHub only warns of others, and the groups would be left out."""
+@pytest.mark.parametrize("text", _blocks("GitHub"))
+def test_the_workflows_give_the_action_what_it_takes_and_take_what_it_gives(text: str) -> None:
+    """GitHub only warns of other inputs, and an output that does not exist is empty."""
     action = yaml.safe_load((_ROOT / "action.yml").read_text("utf-8"))
-    steps = yaml.safe_load(_block("GitHub"))["jobs"]["test"]["steps"]
-    (step,) = (step for step in steps if "fetcher@" in step.get("uses", ""))
+    (job,) = yaml.safe_load(text)["jobs"].values()
+    (step,) = (step for step in job["steps"] if "fetcher@" in step.get("uses", ""))
     assert step["with"].keys() <= action["inputs"].keys()
-    assert {"changed", "report"} <= action["outputs"].keys()
+    assert set(re.findall(rf"steps\.{step['id']}\.outputs\.(\w+)", text)) <= action["outputs"].keys()
 
 
 def test_the_job_of_gitlab_syncs(at: Desk) -> None:

@@ -135,11 +135,11 @@ def test_a_second_worktree_and_a_lock_of_another_name_merge_by_it(
     tmp_path: Path, hub: Hub, publisher: Publisher
 ) -> None:
     """The configuration belongs to the repository; a project may lie anywhere in it."""
-    world = begin(tmp_path / "top", hub, publisher, name="big ones.toml")
+    world = begin(tmp_path / "top/sub", hub, publisher, name="big ones.toml", top=tmp_path / "top")
     _set_up(world)
     _two_adds(world)
-    assert git(world.at.folder, "worktree", "add", "../second tree", "theirs").returncode == 0
-    world.at.folder = tmp_path / "second tree"
+    assert git(world.at.folder, "worktree", "add", str(tmp_path / "second tree"), "theirs").returncode == 0
+    world.at.folder = tmp_path / "second tree/sub"
     git(world.at.folder, "merge", "ours", "-m", "merge")
     assert world.lock_path.name == "big ones.lock"
     _assert_merged(world)

@@ -75,6 +75,8 @@ def test_the_digest_changes_with_the_files_and_with_nothing_else(at: Desk, publi
     at.manifest(models)
     at.ok("lock")
     both, one = at.ok("digest").out, at.ok("digest", "--group", "g").out
+    at.manifest('default-groups = ["g"]\n' + models.replace('model"', 'model"\ngroups = ["f"]'))
+    assert (at.ok("digest").out, at.ok("digest", "--all-groups").out) == (one, both)
     at.manifest(
         "# a comment\n" + models.replace('groups = ["g"]', 'groups = ["g", "h"]\ninclude = ["*"]\ntarget = "x"')
     )
