@@ -25,6 +25,7 @@ from fetcher.core.listing import Listed
 from fetcher.core.lock import Staleness
 from fetcher.core.lockdiff import FieldChange, Kind
 from fetcher.core.lockmerge import Taken
+from fetcher.core.offers import Offer
 from fetcher.core.standing import Standing
 from fetcher.upkeep import Holding
 
@@ -459,10 +460,15 @@ class UndoDocument(TypedDict):
 
 
 class InitDocument(TypedDict):
-    """`fetcher init`: files that were written, and those that got more lines."""
+    """`fetcher init`: files that were written, and those that got more lines.
+
+    Attributes:
+        offers: Models that a new manifest could have: those that programs load, and those in caches.
+    """
 
     made: list[str]
     extended: list[str]
+    offers: list[Offer]
 
 
 class DownloadDocument(TypedDict):

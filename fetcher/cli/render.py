@@ -56,8 +56,9 @@ def say(text: str) -> None:
 
 
 def event(line: str) -> None:
-    """A line of progress for programs; never left out."""
-    print(SECRETS.conceal(line), file=sys.stderr, flush=True)
+    """A line of progress for programs; never left out, and whole, whichever thread says it."""
+    sys.stderr.write(f"{SECRETS.conceal(line)}\n")  # `print` writes the line and its end one after the other
+    sys.stderr.flush()
 
 
 def prepare() -> None:

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fetcher.cli import render
-from fetcher.cli.common import Common, Json, folder_of, with_common
+from fetcher.cli.common import Common, Json, folder_of, settings_of, with_common
 from fetcher.errors import ConfigError, InterruptedRun
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fetcher.cli.documents import InitDocument
+    from fetcher.core.offers import Offer
 
 
 class Schema(StrEnum):
@@ -35,22 +38,39 @@ def init(
     common: Common,
     json: Json = False,
 ) -> None:
-    """Write a commented models.toml, and git's lines for the lock and the targets."""
+    """Write a commented models.toml, and git's lines for the lock and the targets; name the models that are used.
+
+    These are models that Python files and notebooks here load by id (from_pretrained, snapshot_download and the like),
+    with the commands that add them, and those in the caches of the official libraries.  Asks nobody, adds none.
+    """
     from fetcher.scaffold import write_scaffold  # brings pydantic, for the schema
     from fetcher.settings import MANIFEST
 
     name = common.manifest or MANIFEST
     if Path(name).name != name:
         raise ConfigError("--manifest takes a file name here.", fix="name the folder with -C")
-    done = write_scaffold(folder_of(common), manifest=name)
+    done = write_scaffold(folder_of(common), manifest=name, settings=settings_of())
     if json:
-        document: InitDocument = {"made": list(done.made), "extended": list(done.extended)}
+        found = list(done.offers)
+        document: InitDocument = {"made": list(done.made), "extended": list(done.extended), "offers": found}
         render.document(document)
     if done.made:
         render.say(f"Wrote {', '.join(done.made)}.")
     if done.extended:
         render.say(f"Added lines to {', '.join(done.extended)}.")
-    render.say(f"Next: declare a model in {name}, then run `fetcher lock` and `fetcher sync`.")
+    _tell_offers(done.offers)
+    render.say("Next: `fetcher add SOURCE` for each model; `--dry-run` shows what it would take.")
+
+
+def _tell_offers(found: "Sequence[Offer]") -> None:
+    used = [each for each in found if each.places]
+    if used:
+        render.say("Models that programs here load; to add one:")
+        render.listed(f"{each.command}  # {', '.join(each.places[:3])}" for each in used)
+    cached = [each for each in found if not each.places]
+    if cached:
+        render.say("In the caches of this machine, from which `add` takes the bytes:")
+        render.listed(each.command for each in cached)
 
 
 def demo(
