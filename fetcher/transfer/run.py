@@ -379,7 +379,7 @@ class Run:
         sizes = [other.request.size for other in self._large if other.key not in self.errors]
         with self._changed:
             allowed = [self._links.of(candidate).allowed for candidate in job.request.candidates[:1]]
-        abreast = min([as_large_as(job.request.size, sizes), *allowed])
+        abreast = min([self.settings.jobs, as_large_as(job.request.size, sizes), *allowed])
         return abreast <= 1 or 2 * abreast <= self.settings.cores
 
     def _partial(self, job: Job) -> Partial | Sha256:
