@@ -1,6 +1,6 @@
 """models.toml and models.lock of a folder, read: what is wanted, what is pinned, whether they fit.
 
-All that `fetcher lock --check` needs.  Not in here: sources and the disk (project.py).
+All that `fetcher lock --check` needs, the policy included.  Not in here: sources and the disk (project.py).
 
 Promises (tests/test_project.py, tests/test_architecture.py):
   * nothing here asks the network or looks at a target;
@@ -8,10 +8,11 @@ Promises (tests/test_project.py, tests/test_architecture.py):
 """
 
 import os
+import time
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from fetcher.core.events import Events, NoEvents
 from fetcher.core.lock import Lock, Staleness, staleness
@@ -21,6 +22,12 @@ from fetcher.errors import ConfigError, DifferenceError
 from fetcher.formats.lock_toml import LockText, read_lock
 from fetcher.formats.manifest_toml import read_layout, read_manifest
 from fetcher.settings import MANIFEST, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fetcher.core.manifest import SourceRef
+    from fetcher.core.verdicts import Finding, Place
 
 
 @dataclass(kw_only=True)
@@ -89,7 +96,7 @@ class Pins:
             try:
                 layout = read_layout(self._text_of(self.manifest_path), file=name)
             except ConfigError as error:
-                error.facts = (*error.facts, "needed with any lock: targets, groups and [sources]")
+                error.facts = (*error.facts, "needed with any lock: targets, groups, [sources] and [policy]")
                 raise
             self.events.note(f"{mistakes.what} The lock is used as it is; `fetcher lock` will need {name} mended.")
             return layout
@@ -99,6 +106,42 @@ class Pins:
         if not self.lock_path.exists():
             return None
         return read_lock(self._text_of(self.lock_path), file=self.lock_path.name)
+
+    def findings(self, lock: Lock) -> "list[Finding]":
+        """Everything in a lock that the policy denies or warns of; asks nobody."""
+        policy = self.layout.policy
+        if policy is None:
+            return []
+        from fetcher.core.verdicts import judge  # for those who have one
+
+        places: dict[str, Place] = {
+            name: self._place([model.source, *(pin.source for pin in model.fallback)])
+            for name, model in lock.models.items()
+        }
+        return judge(policy, lock, places, now_s=time.time())
+
+    def require_allowed(self, lock: Lock, *, only: str | None = None) -> None:
+        """Refuse a lock that breaks the policy; what is only warned of is noted.
+
+        Args:
+            only: A model; what is about others is left to whom these concern.
+
+        Raises:
+            PolicyError: Something is denied.
+        """
+        found = [each for each in self.findings(lock) if only in (None, each.model) or each.model is None]
+        if found:
+            from fetcher.core.verdicts import require_allowed
+
+            for note in require_allowed(found, what=self.lock_path.name):
+                self.events.note(note)
+
+    def _place(self, refs: "Sequence[SourceRef]") -> "Place":
+        """What models.toml says of where a model comes from."""
+        from fetcher.core.verdicts import Place
+        from fetcher.sources.hosts import hosts_of
+
+        return Place(sources=tuple(map(str, refs)), hosts=hosts_of(refs, self.layout.sources, self.layout.addresses))
 
     def staleness(self) -> list[Staleness]:
         """Every field in which the lock differs from what the manifest asks for."""

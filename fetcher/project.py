@@ -49,7 +49,7 @@ from fetcher.prepare import Pair, prepare_fresh
 from fetcher.preview import preview
 from fetcher.resolve import KEEP_PINS, Upgrade, resolve
 from fetcher.results import LockChange, Status
-from fetcher.road import Guard, Road, Wishes, catalog_of, rooted, transfer_settings
+from fetcher.road import Guard, Road, Wishes, catalog_of, require_allowed_environment, rooted, transfer_settings
 from fetcher.settings import MANIFEST, Settings
 from fetcher.sources.caches import cache_variables, official_caches, own_caches
 from fetcher.survey import Survey, Surveyor
@@ -59,7 +59,7 @@ from fetcher.watch import Event, Listener
 
 if TYPE_CHECKING:
     from fetcher.sources.catalog import Catalog
-    from fetcher.transfer import StoreHasher
+    from fetcher.transfer import StoreHasher, StorePeeker
 
 
 @dataclass(kw_only=True)
@@ -129,6 +129,7 @@ class Project(Pins):
         Raises:
             ConfigError: models.toml or models.lock cannot be used, or a name is no model.
             NotFoundError: A repository, a revision or a file does not exist.
+            PolicyError: The lock would break the policy; it is not written.
             FetcherError: A source does not answer, wants a token or lies.
         """
         self._reread()
@@ -144,7 +145,16 @@ class Project(Pins):
         known = merged.text if merged else self.lock_text()
         before = known.lock if known else Lock()
         with closing(self._catalog()) as catalog:
-            after = resolve(self.manifest, before, catalog, hasher=self._hasher(), upgrade=upgrade, events=self.events)
+            after = resolve(
+                self.manifest,
+                before,
+                catalog,
+                hasher=self._hasher(),
+                peeker=self._peeker(),
+                upgrade=upgrade,
+                events=self.events,
+            )
+        self.require_allowed(after)
         self._road().surveyor.everything(after)  # refuses two models with one spot
         text = write_lock(after, known)
         differs = known is None or text != self._text_of(self.lock_path)
@@ -170,9 +180,17 @@ class Project(Pins):
         alone = Manifest(models={name: spec}, sources=self.manifest.sources)
         with closing(self._catalog()) as catalog:
             model = resolve(
-                alone, before, catalog, hasher=self._hasher(), upgrade=KEEP_PINS, events=self.events
+                alone,
+                before,
+                catalog,
+                hasher=self._hasher(),
+                peeker=self._peeker(),
+                upgrade=KEEP_PINS,
+                events=self.events,
             ).models[name]
-        return self._changed(known, {name: model})
+        change = self._changed(known, {name: model})
+        self.require_allowed(change.lock, only=name)
+        return change
 
     def without(self, names: Iterable[ModelName]) -> LockChange:
         """The lock without the sections of models; every other section stays as it is.  Writes nothing."""
@@ -223,6 +241,8 @@ class Project(Pins):
             return outlooks(self.manifest, some, catalog)
 
     def _catalog(self) -> "Catalog":
+        """The sources; refuses those that the policy denies before anybody is asked."""
+        self._require_allowed_places()
         return catalog_of(self.settings, self.endpoints, root=self.root, addresses=self.manifest.addresses)
 
     def _merged(self) -> Merged | None:
@@ -268,6 +288,7 @@ class Project(Pins):
         Raises:
             DifferenceError: There is no lock, or it is stale.
             ConfigError: models.toml or models.lock cannot be used, or a name is no model.
+            PolicyError: The lock breaks the policy.
             BlockedError: Something is in the way that is not fetcher's.
             OfflineError: `offline`, and something is missing that the network has.
             IntegrityError: Bytes are not what the lock says.
@@ -433,7 +454,7 @@ class Project(Pins):
         """
         try:
             targets = [spec.target for spec in self.manifest.models.values()]
-            if None in targets or staleness(self.manifest, lock):
+            if None in targets or staleness(self.manifest, lock) or self.findings(lock):
                 return None
         except ConfigError:
             return None
@@ -445,7 +466,35 @@ class Project(Pins):
         )
 
     def _lock(self, *, frozen: bool) -> Lock:
-        return self.frozen_lock() if frozen else self.fresh_lock()
+        lock = self.frozen_lock() if frozen else self.fresh_lock()
+        self.require_allowed(lock)
+        return lock
+
+    def _require_allowed_places(self) -> None:
+        """Refuse sources and hosts that the policy denies.
+
+        Raises:
+            PolicyError: There is one.
+        """
+        policy = self.manifest.policy
+        if policy is None:
+            return
+        from fetcher.core.verdicts import judge_place, require_allowed
+
+        found = [
+            each
+            for name, spec in self.manifest.models.items()
+            for each in judge_place(policy, name, self._place([spec.source, *spec.fallback]))
+        ]
+        require_allowed(found, what=self.manifest_path.name)  # warnings are noted with the lock
+        refs = [ref for spec in self.manifest.models.values() for ref in (spec.source, *spec.fallback)]
+        require_allowed_environment(policy, refs, self.settings.environment, self.events)
+
+    def _peeker(self) -> "StorePeeker":
+        from fetcher.transfer import StorePeeker
+
+        retry = transfer_settings(self.settings, keep_going=False).retry
+        return StorePeeker(Store(self.settings.store), retry=retry, stop=self.stop)
 
     def _hasher(self) -> "StoreHasher":
         from fetcher.transfer import StoreHasher

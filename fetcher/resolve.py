@@ -8,10 +8,11 @@ side; the result does not depend on which answers first.
 Promises (tests/test_resolve.py):
   * without `upgrade`, a fresh lock sends no request;
   * the same manifest, lock and hub give the same Lock, whatever the number of threads;
-  * every file of a fallback has the digest of the model's own home, or there is no lock.
+  * every file of a fallback has the digest of the model's own home, or there is no lock;
+  * without a policy nothing is asked that a lock does not need (tests/test_policy.py).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
@@ -25,6 +26,7 @@ from fetcher.core.paths import ModelName, RepoPath
 from fetcher.core.secrets import SECRETS
 from fetcher.core.selection import Selection, select
 from fetcher.errors import AuthError, FetcherError, IntegrityError, InterruptedRun, NotFoundError, SourceError
+from fetcher.facts import CARD, Peeker, Question, facts_of
 from fetcher.unhashed import Hasher, Home, Likely, hashed
 
 Choose = Callable[..., Selection]  # as core/selection.py's `select`
@@ -71,12 +73,14 @@ def resolve(
     upgrade: Upgrade,
     events: Events,
     choose: Choose = select,
+    peeker: Peeker | None = None,
 ) -> Lock:
     """Pin every model of the manifest.
 
     Args:
         hasher: Tells the sha256 of what no listing tells.
         choose: Takes a model's files from a listing.
+        peeker: Reads a few bytes of files; needed for a manifest with a policy.
 
     Raises:
         NotFoundError, AuthError, SourceError, IntegrityError: From the sources, with
@@ -96,6 +100,8 @@ def resolve(
     for draft, files in zip(drafts, pinned, strict=True):
         there, others = others[: len(draft.fallback)], others[len(draft.fallback) :]
         models[draft.spec.name] = draft.finished(files, there)
+    if peeker is not None:
+        models |= _with_facts([draft for draft in drafts if draft.spec.records], models, peeker)
     return Lock(models=dict(sorted(models.items())))
 
 
@@ -116,6 +122,13 @@ class _Draft:
     spec: ModelSpec
     home: Home
     fallback: tuple[Home, ...]
+    card: RemoteFile | None
+    locked: LockedModel | None
+
+    def question(self) -> Question:
+        """What the policy needs to know of it."""
+        known = self.locked if self.locked is not None and self.locked.is_intact() else None
+        return Question(records=self.spec.records, home=self.home, card=self.card, known=known)
 
     def others(self, files: Sequence[LockedFile]) -> list[Home]:
         """The fallbacks, told what the model's own files are."""
@@ -140,6 +153,19 @@ class _Draft:
             files=files,
             fallback=tuple(PinnedSource(source=home.ref, commit=_commit_of(home, files)) for home in self.fallback),
         )
+
+
+def _with_facts(
+    drafts: "Sequence[_Draft]", models: Mapping[ModelName, LockedModel], peeker: Peeker
+) -> dict[ModelName, LockedModel]:
+    """The sections of these models with what the policy needs."""
+    by_name = {draft.spec.name: draft for draft in drafts}
+
+    def ask(name: ModelName) -> LockedModel:
+        found = facts_of(by_name[name].question(), models[name].files, peeker)
+        return replace(models[name], license=found.license, committed=found.committed, formats=found.formats)
+
+    return for_each_model(sorted(by_name), ask)
 
 
 def _drafts(manifest: Manifest, previous: Lock, asked: "_Asked") -> dict[ModelName, "LockedModel | _Draft"]:
@@ -189,6 +215,8 @@ def _draft(spec: ModelSpec, locked: LockedModel | None, asked: "_Asked") -> "Loc
         spec=spec,
         home=home,
         fallback=tuple(_fallback(spec, ref, paths, sources, locked, keep) for ref in spec.fallback),
+        card=next((file for file in snapshot.files if file.path.lower() == CARD), None),
+        locked=locked,
     )
 
 

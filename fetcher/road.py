@@ -25,6 +25,7 @@ from fetcher.core.lock import Lock, LockedModel
 from fetcher.core.manifest import Endpoint, Layout, SourceRef
 from fetcher.core.paths import RepoPath
 from fetcher.core.plan import Wanted, take_names
+from fetcher.core.policy import Policy
 from fetcher.core.proof import Depth
 from fetcher.core.retry import RetrySchedule
 from fetcher.core.units import count_text
@@ -178,6 +179,9 @@ class Road:
         for home in survey.homes:
             by_digest.setdefault(home[0].sha256, []).append(home)
         endpoints = rooted(self.layout.sources, self.root)
+        if self.layout.policy is not None and survey.plan.fetch:
+            refs = [ref for _, model in survey.homes for ref in (model.source, *(pin.source for pin in model.fallback))]
+            require_allowed_environment(self.layout.policy, refs, self.settings.environment, self.events)
         made = catalog_of(self.settings, endpoints, root=self.root, addresses=self.layout.addresses)
         with closing(made) as catalog:
 
@@ -238,6 +242,22 @@ class Road:
             with suppress(DiskError):  # a store that cannot be written is told by who needs it
                 self.register()
             yield
+
+
+def require_allowed_environment(
+    policy: Policy, refs: Sequence[SourceRef], environment: Mapping[str, str], events: Events
+) -> None:
+    """Refuse hosts that variables name and the policy denies; to be called before these are asked.
+
+    Raises:
+        PolicyError: There is one.
+    """
+    from fetcher.core.verdicts import judge_environment, require_allowed
+    from fetcher.sources.hosts import hosts_of_environment
+
+    found = judge_environment(policy, hosts_of_environment(refs, environment))
+    for note in require_allowed(found, what="the environment"):
+        events.note(note)
 
 
 def rooted(endpoints: Mapping[str, Endpoint], root: Path) -> dict[str, Endpoint]:

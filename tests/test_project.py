@@ -271,13 +271,13 @@ def test_frozen_says_what_it_needs_of_a_manifest_that_cannot_be_read(at: Desk) -
     assert done.err == (
         "error: models.toml, line 4: `models.m.target` is a whole number.\n"
         "  expected: a string\n"
-        "  needed with any lock: targets, groups and [sources]\n"
+        "  needed with any lock: targets, groups, [sources] and [policy]\n"
         "  fix: put the value into quotes\n"
     )
     at.manifest("[models\n")
     done = at.fetcher("sync", "--frozen")
     assert done.code == ConfigError.exit_code
-    assert "needed with any lock: targets, groups and [sources]" in done.err
+    assert "needed with any lock: targets, groups, [sources] and [policy]" in done.err
 
 
 # --- two homes of the same bytes -------------------------------------------------------

@@ -27,6 +27,7 @@ from fetcher.core.lockdiff import FieldChange, Kind
 from fetcher.core.lockmerge import Taken
 from fetcher.core.offers import Offer
 from fetcher.core.standing import Standing
+from fetcher.core.verdicts import Finding
 from fetcher.upkeep import Holding
 
 Sha256Hex = str
@@ -242,10 +243,15 @@ class UpdateDocument(TypedDict):
 
 
 class LockCheckDocument(TypedDict):
-    """`fetcher lock --check`: the fields in which the lock is not what the manifest asks for."""
+    """`fetcher lock --check`: the fields in which the lock is not what the manifest asks for.
+
+    Attributes:
+        policy: What a rule of the policy denies (exit 8) or warns of.
+    """
 
     fresh: bool
     stale: list[Staleness]
+    policy: list[Finding]
 
 
 class StatusDocument(TypedDict):

@@ -40,7 +40,10 @@ def lock(
         ),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Write nothing, ask nobody; exit 1 with the fields that are stale.")
+        bool,
+        typer.Option(
+            "--check", help="Write nothing, ask nobody; exit 1 with the fields that are stale, 8 if the policy refuses."
+        ),
     ] = False,
     upgrade: Annotated[bool, typer.Option("--upgrade", "-U", help="Move pins to what the sources have now.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change; write nothing.")] = False,
@@ -70,11 +73,17 @@ def lock(
 
 def _check(pins: "Pins", *, json: bool) -> None:
     found = pins.staleness()
-    fresh = not found and pins.lock_text() is not None
+    known = pins.lock_text()
+    fresh = not found and known is not None
     if json:
-        document: LockCheckDocument = {"fresh": fresh, "stale": found}
+        document: LockCheckDocument = {
+            "fresh": fresh,
+            "stale": found,
+            "policy": pins.findings(known.lock) if known else [],
+        }
         render.document(document)
-    if fresh:
+    if fresh and known:
+        pins.require_allowed(known.lock)
         render.say(answers.fresh(pins.lock_path.name, pins.manifest_path.name))
         return
     if json:

@@ -168,6 +168,32 @@ class Unlisted(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """What a source says of a commit beside its files; None is what it does not tell.
+
+    Attributes:
+        license: As a lock has it, such as `apache-2.0`.
+        committed_s: When the commit was made, in seconds since 1970.
+    """
+
+    license: str | None = None
+    committed_s: int | None = None
+
+
+@runtime_checkable
+class Describing(Protocol):
+    """A source that tells more of a commit than its files."""
+
+    def describe(self, ref: SourceRef, commit: Commit, wanted: frozenset[str]) -> Description:
+        """Ask for what is wanted: `license`, `committed`.
+
+        Raises:
+            NotFoundError, AuthError, SourceError: As for `Source.snapshot`.
+        """
+        ...
+
+
 @runtime_checkable
 class AskedAhead(Protocol):
     """A source that may be asked for several files before the first of them has come."""

@@ -114,6 +114,7 @@ class Staleness:
     Attributes:
         model: NAME.
         field: `source`, `revision`, `include`, `exclude`, `files`, `addresses`, `sha256`, `fallback`,
+            `license`, `committed` or `formats` when the policy needs it and it is not recorded,
             `model` when the whole section is missing or left over, or `seal` or `tree`
             when the section is not as it was written (see `CHECKSUMS`).
         wanted: The manifest's value, as text; of a checksum, what it should be.
@@ -198,6 +199,9 @@ def stale_fields(spec: ModelSpec, locked: LockedModel) -> Iterator[Staleness]:
     for name, want, have in pairs:
         if want != have:
             yield Staleness(model=spec.name, field=name, wanted=shown(want), locked=shown(have))
+    for name in sorted(spec.records):
+        if not _is_recorded(name, locked):
+            yield Staleness(model=spec.name, field=name, wanted="a policy about it", locked="nothing recorded")
     if not locked.seal_is_right():
         yield Staleness(
             model=spec.name,
@@ -209,6 +213,13 @@ def stale_fields(spec: ModelSpec, locked: LockedModel) -> Iterator[Staleness]:
         yield Staleness(
             model=spec.name, field="tree", wanted="the digest of its files", locked="that of another file list"
         )
+
+
+def _is_recorded(name: str, locked: LockedModel) -> bool:
+    """Whether a section has what a policy needs."""
+    if name == "formats":
+        return locked.formats.keys() == {file.path for file in locked.files}
+    return (locked.license if name == "license" else locked.committed) is not None
 
 
 def _named_digests(spec: ModelSpec, locked: LockedModel) -> tuple[tuple[str, ...], tuple[str, ...]]:

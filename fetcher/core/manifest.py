@@ -7,7 +7,7 @@ version is sources/catalog.py.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from fetcher.core.digest import Sha256
 from fetcher.core.kinds import (
@@ -42,6 +42,9 @@ from fetcher.core.kinds import (
 )
 from fetcher.core.paths import ModelName, RepoPath
 from fetcher.core.web import WebFile, checked
+
+if TYPE_CHECKING:
+    from fetcher.core.policy import Policy  # loaded by those projects that have one
 
 _OWNER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*/[A-Za-z0-9_][A-Za-z0-9._-]*\Z")
 _NAME_ALONE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\Z")
@@ -147,6 +150,7 @@ class ModelSpec:
             `layout` that of the cache, and None for the library's own.
         layout: Whose cache its files are laid out as.
         web: Its files with their addresses, if its source is a URL.
+        records: The keys of the lock's section that the policy needs: `license`, `committed`, `formats`.
     """
 
     name: ModelName
@@ -157,6 +161,7 @@ class ModelSpec:
     target: str | None
     layout: CacheLayout | None = None
     web: tuple[WebFile, ...] = ()
+    records: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +194,12 @@ class Manifest:
     models: Mapping[ModelName, ModelSpec]
     sources: Mapping[str, Endpoint] = field(default_factory=dict)
     default_groups: tuple[str, ...] | None = None
+    policy: "Policy | None" = None
+
+    def with_policy(self, policy: "Policy") -> Self:
+        """With a policy, and each model told what the lock must record for it."""
+        models = {name: replace(spec, records=policy.records) for name, spec in self.models.items()}
+        return replace(self, models=models, policy=policy)
 
     @property
     def addresses(self) -> Mapping[SourceRef, Mapping[RepoPath, str]]:
@@ -202,7 +213,7 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """Of models.toml, what a lock does not say: where models go, in which groups they are, named endpoints.
+    """Of models.toml, what a lock does not say: where models go, their groups, named endpoints, what is allowed.
 
     Attributes:
         targets: NAME to folder: relative to the manifest with `/`, or absolute; of a model in
@@ -218,6 +229,7 @@ class Layout:
     addresses: Mapping[SourceRef, Mapping[RepoPath, str]]
     caches: Mapping[str, CacheLayout] = field(default_factory=dict)
     default_groups: tuple[str, ...] | None = None
+    policy: "Policy | None" = None
 
     @classmethod
     def of(cls, manifest: Manifest) -> Self:
@@ -229,6 +241,7 @@ class Layout:
             addresses=manifest.addresses,
             caches={name: spec.layout for name, spec in manifest.models.items() if spec.layout is not None},
             default_groups=manifest.default_groups,
+            policy=manifest.policy,
         )
 
     def takes_by_default(self, name: str) -> bool:

@@ -42,6 +42,7 @@ from fetcher.formats.manifest_plain import VERSION
 from fetcher.formats.manifest_spec import Keys, default_groups_of, is_of_hub, spec_of
 from fetcher.formats.manifest_values import require_models_in, require_name_in
 from fetcher.formats.mistakes import mend_dotted_names
+from fetcher.formats.policy_tables import PolicyTable
 from fetcher.formats.problems import Problem, Refused, error_of, refusal
 from fetcher.formats.validation import problems_of
 
@@ -261,6 +262,8 @@ class ManifestFile(_Table):
         },
     )
 
+    policy: PolicyTable | None = Field(default=None, description="What may be locked and synced.")
+
     @model_validator(mode="after")
     def _one_address_a_file(self) -> "ManifestFile":
         refs = {name: SourceRef.parse(table.source) for name, table in self.models.items()}
@@ -297,7 +300,7 @@ class ManifestFile(_Table):
     def to_core(self) -> Manifest:
         """As a core value, with the defaults applied; models sorted by name."""
         defaults = self.defaults.keys()
-        return Manifest(
+        manifest = Manifest(
             models={
                 ModelName(name): table.to_core(name, defaults, of_hub=self._is_of_hub(table))
                 for name, table in sorted(self.models.items())
@@ -305,6 +308,7 @@ class ManifestFile(_Table):
             sources={name: table.to_core(name) for name, table in sorted(self.sources.items())},
             default_groups=None if self.default_groups is None else default_groups_of(self.default_groups),
         )
+        return manifest.with_policy(self.policy.to_core()) if self.policy else manifest
 
 
 def read_tables(data: Mapping[str, Any], text: str, *, file: str, sources: Collection[str]) -> Manifest:

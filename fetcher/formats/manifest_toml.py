@@ -38,13 +38,14 @@ def read_manifest(text: str, *, file: str) -> Manifest:
 
 
 def read_layout(text: str, *, file: str) -> Layout:
-    """Read the targets, the groups, the sources and the addresses of a models.toml that has mistakes elsewhere.
+    """Read the targets, groups, sources, addresses and the policy of a models.toml that has mistakes elsewhere.
 
     Raises:
         ConfigError: It is no TOML, or these have mistakes too.
     """
     data = _tables_of(text, file=file)
-    kept: dict[str, Any] = {key: data[key] for key in ("version", DEFAULT_GROUPS, "models", "sources") if key in data}
+    wanted = ("version", DEFAULT_GROUPS, "models", "sources", "policy")
+    kept: dict[str, Any] = {key: data[key] for key in wanted if key in data}
     kept["defaults"] = _only_layout(data.get("defaults", {}))
     needs_source = "layout" in kept["defaults"] if isinstance(kept["defaults"], dict) else False
     if isinstance(kept.get("models"), dict):

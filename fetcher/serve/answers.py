@@ -20,8 +20,9 @@ from http.cookies import CookieError, SimpleCookie
 from urllib.parse import quote, unquote
 
 from fetcher.serve import hf_protocol, protocol
+from fetcher.serve.cards import license_of
 from fetcher.serve.hf_answers import HuggingFaceAnswers
-from fetcher.serve.repositories import LFS_SIZE, Library, RepoKey, Repository, StoredFile
+from fetcher.serve.repositories import DEFAULT_BRANCH, LFS_SIZE, Library, Repository, StoredFile
 from fetcher.serve.wire import Answer, Request, UnsatisfiableRangeError
 
 LINK_LIFETIME_S = 1800  # the live hub signs for 20 to 30 minutes
@@ -146,13 +147,14 @@ class Answers:
             case protocol.AdvertiseRefs() if request.headers.get("user-agent", "").startswith("git/"):
                 return protocol.advertised_refs(found.revisions())
             case protocol.DescribeRepository():
-                return protocol.success(self._description(found.key), request_id=request_id)
+                return protocol.success(self._description(found), request_id=request_id)
             case protocol.RepositoryExists():
-                return protocol.open_success(self._description(found.key), request_id=request_id)
+                return protocol.open_success(self._description(found), request_id=request_id)
         return protocol.failure(404, 404, "no such address", request_id=request_id)
 
-    def _description(self, key: RepoKey) -> dict[str, object]:
-        return protocol.repository(key, private=self._door.is_private, changed_s=0)
+    def _description(self, found: Repository) -> dict[str, object]:
+        told = license_of(found.tree(DEFAULT_BRANCH))
+        return protocol.repository(found.key, private=self._door.is_private, changed_s=0, license=told)
 
     def _login(self, question: protocol.Login, request_id: str) -> Answer:
         if not self._door.accepts(question.token):

@@ -3,12 +3,12 @@
 The words are hf_protocol.py's; who may ask, and the signed links, are answers.py's.
 """
 
-import os
 from collections.abc import Callable
 from typing import Protocol
 
 from fetcher.core.digest import is_commit
 from fetcher.serve import hf_protocol
+from fetcher.serve.cards import license_of, text_of
 from fetcher.serve.lfs import ATTRIBUTES, MAX_ATTRIBUTES, lfs_files
 from fetcher.serve.protocol import object_path, unsatisfiable
 from fetcher.serve.repositories import DEFAULT_BRANCH, Library, Repository, StoredFile, Tree
@@ -64,13 +64,21 @@ class HuggingFaceAnswers:
         return self._about(found, question, base_url=base_url)
 
     def _about(
-        self, found: Repository, question: hf_protocol.Describe | hf_protocol.ListTree, *, base_url: str
+        self,
+        found: Repository,
+        question: hf_protocol.Describe | hf_protocol.ListTree | hf_protocol.ListCommits,
+        *,
+        base_url: str,
     ) -> Answer:
         tree = _tree(found, question.revision)
         if tree is None:
             return hf_protocol.no_revision(question.revision)
+        if isinstance(question, hf_protocol.ListCommits):
+            return hf_protocol.told(hf_protocol.history(tree))
         if isinstance(question, hf_protocol.Describe):
-            return hf_protocol.told(hf_protocol.description(found.key, tree, private=self._door.is_private))
+            told = license_of(tree)
+            said = hf_protocol.description(found.key, tree, private=self._door.is_private, license=told)
+            return hf_protocol.told(said)
         entries, following = hf_protocol.page_of(tree, question, _lfs(tree))
         if not entries and question.folder:
             return hf_protocol.no_entry(question.folder)
@@ -87,7 +95,7 @@ class HuggingFaceAnswers:
             return hf_protocol.no_entry(question.path) if is_there else hf_protocol.no_revision(question.revision)
         if isinstance(question, hf_protocol.Send):
             return _sent(lambda: hf_protocol.small_file(file, commit, request.headers), file)
-        if not lfs_files({file.path: file}, _text(found.file(commit, ATTRIBUTES))):
+        if not lfs_files({file.path: file}, text_of(found.file(commit, ATTRIBUTES), most=MAX_ATTRIBUTES)):
             return hf_protocol.leads_to_small(question, file, commit)
         path = object_path(file)
         link = f"{base_url}{path}?auth_key={self._door.sign(path)}&commit={commit}"
@@ -116,15 +124,7 @@ def _own_name(found: Repository) -> str:
 
 
 def _lfs(tree: Tree) -> frozenset[str]:
-    return lfs_files(tree.files, _text(tree.files.get(ATTRIBUTES)))
-
-
-def _text(file: StoredFile | None) -> str:
-    descriptor = file.open() if file is not None else None
-    if descriptor is None:
-        return ""
-    with os.fdopen(descriptor, "rb") as stream:
-        return stream.read(MAX_ATTRIBUTES).decode("utf-8", errors="replace")
+    return lfs_files(tree.files, text_of(tree.files.get(ATTRIBUTES), most=MAX_ATTRIBUTES))
 
 
 def _sent(answer: Callable[[], Answer], file: StoredFile) -> Answer:

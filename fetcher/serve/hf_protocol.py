@@ -14,6 +14,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from hashlib import sha1
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
@@ -48,6 +49,14 @@ class ListTree:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListCommits:
+    """The commits that lead to a revision, the last one first."""
+
+    key: RepoKey
+    revision: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListRefs:
     """Branches and tags with their commits."""
 
@@ -77,7 +86,7 @@ class WhoAmI:
     """Whose token it is."""
 
 
-Question = Describe | ListTree | ListRefs | Resolve | Send | WhoAmI
+Question = Describe | ListTree | ListCommits | ListRefs | Resolve | Send | WhoAmI
 
 
 def question_of(request: Request) -> Question | None:
@@ -114,6 +123,8 @@ def _about(key: RepoKey, rest: Sequence[str], query: Mapping[str, str]) -> Quest
             return Describe(key=key, revision=revision)
         case ["refs"]:
             return ListRefs(key=key)
+        case ["commits", revision]:
+            return ListCommits(key=key, revision=revision)
         case ["tree", revision, *folder]:
             return ListTree(
                 key=key,
@@ -169,8 +180,8 @@ def no_entry(path: str) -> Answer:
     return refusal(404, "EntryNotFound", f"Entry not found: {path}")
 
 
-def description(key: RepoKey, tree: Tree, *, private: bool) -> dict[str, object]:
-    """What a repository is, with the names of all of its files."""
+def description(key: RepoKey, tree: Tree, *, private: bool, license: str | None = None) -> dict[str, object]:
+    """What a repository is, with the names of all of its files and what its card says of the licence."""
     number = sha1(str(key).encode(), usedforsecurity=False).hexdigest()[:24]
     return {
         "_id": number,
@@ -181,13 +192,21 @@ def description(key: RepoKey, tree: Tree, *, private: bool) -> dict[str, object]
         "private": private,
         "gated": False,
         "disabled": False,
-        "tags": [],
+        "tags": [f"license:{license}"] if license else [],
+        **({"cardData": {"license": license}} if license else {}),
         "downloads": 0,
         "likes": 0,
         "createdAt": _DATE,
         "lastModified": _DATE,
         "siblings": [{"rfilename": path} for path in tree.files],
     }
+
+
+def history(tree: Tree) -> list[dict[str, object]]:
+    """The commits that lead to a tree: a folder has one."""
+    made = datetime.fromtimestamp(tree.changed_s, tz=UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    author = {"user": "fetcher", "avatar": ""}
+    return [{"id": tree.commit, "title": "published", "message": "", "authors": [author], "date": made}]
 
 
 def page_of(tree: Tree, question: ListTree, lfs: frozenset[str]) -> tuple[list[dict[str, object]], int | None]:

@@ -338,8 +338,8 @@ def commits(tree: Tree | None, *, page: int) -> dict[str, object]:
     return {"Commit": [commit] if page == 1 else [], "TotalCount": 1}
 
 
-def repository(key: RepoKey, *, private: bool, changed_s: int) -> dict[str, object]:
-    """`Data` of a repository; Visibility 5 is public, 1 private."""
+def repository(key: RepoKey, *, private: bool, changed_s: int, license: str | None = None) -> dict[str, object]:
+    """`Data` of a repository; Visibility 5 is public, 1 private.  The hub calls a licence that it does not know ""."""
     number = int(sha1(str(key).encode(), usedforsecurity=False).hexdigest()[:7], 16)
     return {
         "Id": number,
@@ -350,6 +350,7 @@ def repository(key: RepoKey, *, private: bool, changed_s: int) -> dict[str, obje
         "Visibility": 1 if private else 5,
         "Revision": DEFAULT_BRANCH,
         "LastUpdatedTime": changed_s,
+        "License": license or "",
     }
 
 

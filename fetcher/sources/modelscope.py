@@ -21,8 +21,9 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, quote_plus, urlencode
 
+from fetcher.core.content.texts import joined_license
 from fetcher.core.digest import Commit
-from fetcher.core.interfaces import Body, RemoteAddress, Snapshot
+from fetcher.core.interfaces import Body, Description, RemoteAddress, Snapshot
 from fetcher.core.manifest import SourceRef
 from fetcher.core.retry import RetrySchedule
 from fetcher.errors import AuthError, FetcherError, NotFoundError, SourceError
@@ -144,6 +145,19 @@ class ModelScopeSource:
     def wake(self) -> None:
         """End what waits for one (core.interfaces.SendsWhole)."""
         self._client.wake()
+
+    def describe(self, ref: SourceRef, commit: Commit, wanted: frozenset[str]) -> Description:
+        """The repository's licence, and when a commit was made (core.interfaces.Describing)."""
+        from fetcher.sources.modelscope_answers import About, Commits  # pydantic: a transfer does without
+
+        license_, committed_s = None, None
+        if "license" in wanted:
+            license_ = joined_license(self._ask(self._api(ref), ref, About).license)
+        if "committed" in wanted:
+            query = urlencode({"Ref": commit, "PageNumber": 1, "PageSize": 1})
+            found = self._ask(f"{self._api(ref)}/commits?{query}", ref, Commits).commits or []
+            committed_s = next((each.committed_s for each in found if each.id.lower() == commit), None)
+        return Description(license=license_, committed_s=committed_s)
 
     def user(self) -> str:
         """Ask whose token it is (the official client's `whoami`).

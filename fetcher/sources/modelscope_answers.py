@@ -66,12 +66,19 @@ class Listing(Shape):
 
 class _CommitEntry(Shape):
     id: str = Field(alias="Id")
+    committed_s: int | None = Field(default=None, alias="CommittedDate")
 
 
 class Commits(Shape):
     """The last commits of a revision."""
 
     commits: list[_CommitEntry] | None = Field(default=None, alias="Commit")
+
+
+class About(Shape):
+    """A repository."""
+
+    license: str | None = Field(default=None, alias="License")
 
 
 class _Name(Shape):

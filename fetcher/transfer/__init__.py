@@ -10,6 +10,7 @@
     slot.py    a worker's connection
     run.py     the workers, and who does what next
     unhashed.py  into one store, to learn the sha256
+    peek.py    a few bytes of a file
 
 Not in here: what to fetch (core/plan.py), the rules of a reply (core/download.py), parts
 and the number of connections (core/parts.py, core/connections.py), waits and the choice
@@ -29,8 +30,9 @@ Promises (tests/test_transfer.py, tests/test_parts.py, tests/test_disk_full.py):
 """
 
 from fetcher.transfer.jobs import Job, Outcome, TransferSettings
+from fetcher.transfer.peek import StorePeeker
 from fetcher.transfer.run import run_transfer
 from fetcher.transfer.space import require_space
 from fetcher.transfer.unhashed import StoreHasher
 
-__all__ = ["Job", "Outcome", "StoreHasher", "TransferSettings", "require_space", "run_transfer"]
+__all__ = ["Job", "Outcome", "StoreHasher", "StorePeeker", "TransferSettings", "require_space", "run_transfer"]

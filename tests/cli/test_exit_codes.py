@@ -87,6 +87,13 @@ def test_7_not_found(at: Desk) -> None:
     assert at.fetcher("lock").code == 7
 
 
+def test_8_policy_refuses(at: Desk) -> None:
+    """A lock that was fine until somebody wrote down what is allowed."""
+    at.model(more='[policy.size]\ntotal = "1k"')
+    assert at.fetcher("sync").code == 8
+    assert at.fetcher("lock", "--check").code == 8
+
+
 def test_9_would_touch_the_user_s_file(at: Desk) -> None:
     """Something is in the way."""
     (at.folder / "models/m/model.bin").mkdir(parents=True)
@@ -154,7 +161,7 @@ def test_every_code_of_the_readme_has_its_class() -> None:
         for cell in line.split("|")[1].replace(",", " ").split()
     }
     classes = [errors.FetcherError, *_below(errors.FetcherError)]
-    assert table == {0, *(each.exit_code for each in classes)} - {errors.PolicyError.exit_code}
+    assert table == {0, *(each.exit_code for each in classes)}
 
 
 def _below(kind: type[errors.FetcherError]) -> list[type[errors.FetcherError]]:

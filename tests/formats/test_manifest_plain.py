@@ -45,6 +45,31 @@ GOOD_MODEL = st.fixed_dictionaries(
     },
 )
 CORP = {"kind": "modelscope", "endpoint": "https://h.example/", "mirrors": ["https://m.example"], "token-env": "T"}
+PATTERNS = st.lists(
+    st.sampled_from(["modelscope", "ms:a/*", "corp", "*.example", "pickle", "Mit", "nope", ""]), max_size=2
+)
+LEVELS = st.sampled_from(["deny", "warn", "allow", "refuse"])
+CHOICES = st.fixed_dictionaries({}, optional={**dict.fromkeys(("deny", "warn", "allow"), PATTERNS), "other": LEVELS})
+MEASURES = st.dictionaries(
+    st.sampled_from(["total", "model", "minimum", "level"]),
+    st.sampled_from(["1G", "7d", "12h", "deny", "warn", "x", 1]),
+    max_size=3,
+)
+WAIVERS = st.lists(
+    st.fixed_dictionaries(
+        {}, optional={"rule": st.sampled_from(["formats", "x"]), "reason": TEXTS, "models": PATTERNS, "files": PATTERNS}
+    ),
+    max_size=2,
+)
+POLICIES = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(("sources", "hosts", "licenses", "formats"), CHOICES | ODD),
+        **dict.fromkeys(("size", "age"), MEASURES | ODD),
+        "waivers": WAIVERS | ODD,
+        "other": ODD,
+    },
+)
 FILES = st.fixed_dictionaries(
     {"version": st.just(1) | ODD},
     optional={
@@ -52,6 +77,7 @@ FILES = st.fixed_dictionaries(
         "defaults": st.dictionaries(KEYS, VALUES, max_size=2) | ODD,
         "models": st.dictionaries(NAMES, GOOD_MODEL, max_size=3) | MODELS | ODD,
         "sources": st.dictionaries(NAMES, st.just(CORP) | st.dictionaries(KEYS, VALUES, max_size=5), max_size=2) | ODD,
+        "policy": POLICIES | ODD,
         "other": ODD,
     },
 )
@@ -77,6 +103,9 @@ def by_tables(data: dict[str, Any]) -> Manifest | None:
 @example({"version": 1, "defaults": {"source": "ms:a/b"}, "models": {}})
 @example({"version": 1, "default-groups": ["g"], "models": {"m": {"source": "ms:a/b", "groups": ["g"]}}})
 @example({"version": 1, "default-groups": ["h"], "models": {"m": {"source": "ms:a/b", "groups": ["g"]}}})
+@example({"version": 1, "policy": {}})
+@example({"version": 1, "policy": {"size": {"total": "1G"}, "age": {"minimum": "7d", "level": "warn"}}})
+@example({"version": 1, "policy": {"waivers": [{"rule": "age"}]}})
 @unhurried
 def test_tables_are_read_as_by_pydantic_or_not_at_all(data: dict[str, Any]) -> None:
     """A quick answer that differs would hide a mistake, or lock another file."""

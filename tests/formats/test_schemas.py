@@ -45,6 +45,7 @@ BEYOND_A_SCHEMA = {
     "folder_tilde",
     "layout_of_url",
     "model_name_reserved",
+    "policy_source",
     "source_page_dataset",
     "source_page_huggingface",
     "source_page_modelscope",

@@ -33,6 +33,7 @@ MAX_FILES = 1_000_000
 _LARGE_FROM = MAX_POINTER + 1  # bytes; blobs from here on are fetched when they are needed
 _ABANDONED_S = 24 * 3600.0  # a folder without its lock file is removed after this
 _REF = re.compile(r"([0-9a-f]{40}|[0-9a-f]{64})\t([^\t]+)")
+_COMMITTER = re.compile(rb"^committer .*> ([0-9]{1,15}) [-+][0-9]{4}$", re.MULTILINE)  # gitformat-commit
 _ENTRY = re.compile(rb"([0-7]{6}) (blob|commit|tree) ([0-9a-f]{40})\t(.+)", re.DOTALL)
 
 
@@ -137,6 +138,11 @@ class Scratch:
                 raise failures.not_understood(self._host, "has a tree that cannot be read")
             entries.append(Entry(mode=found[1].decode("ascii"), oid=found[3].decode("ascii"), name=found[4]))
         return entries
+
+    def committed_s(self, commit: Commit) -> int | None:
+        """When a commit that is here was made, in seconds since 1970; None where it does not say."""
+        found = _COMMITTER.search(self._run(["cat-file", "commit", commit]).partition(b"\n\n")[0])
+        return int(found[1]) if found else None
 
     def sizes(self) -> dict[str, int]:
         """Every blob that is here, with its size in bytes."""

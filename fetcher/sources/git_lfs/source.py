@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fetcher.core.digest import Commit, GitBlob, is_commit
-from fetcher.core.interfaces import Body, RemoteAddress, RemoteFile, Snapshot
+from fetcher.core.interfaces import Body, Description, RemoteAddress, RemoteFile, Snapshot
 from fetcher.core.manifest import SourceRef
 from fetcher.core.paths import RepoPath, refuse_twins
 from fetcher.core.pointer import MAX_POINTER, Pointer, parse_pointer
@@ -152,6 +152,14 @@ class GitLfsSource:
         if self._remote.scheme == "file":
             return self._local(pointer, start, stop)
         return self._batch.open(pointer, lambda: _after(pointer, tree), start, stop)
+
+    def describe(self, ref: SourceRef, commit: Commit, wanted: frozenset[str]) -> Description:
+        """When a commit was made, as it says itself (core.interfaces.Describing); git knows no licence."""
+        if "committed" not in wanted:
+            return Description()
+        with self._lock:
+            self._tree(commit)
+            return Description(committed_s=self._scratch.committed_s(commit))
 
     def close(self) -> None:
         """End every git, remove the scratch repository, release all connections."""

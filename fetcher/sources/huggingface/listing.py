@@ -3,10 +3,12 @@
 Unknown fields are ignored.  Pure: no request is sent from here.
 """
 
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from fetcher.core.content.texts import joined_license
 from fetcher.core.digest import EMPTY_SHA256, GitBlob, Sha256
 from fetcher.core.interfaces import RemoteFile
 from fetcher.core.paths import RepoPath
@@ -27,6 +29,40 @@ class Revision(Shape):
     """A branch, tag or commit, resolved."""
 
     sha: str
+
+
+class _Card(Shape):
+    license: str | list[str] | None = None
+    license_name: str | None = None
+
+
+class About(Shape):
+    """A repository at a commit: what its model card says."""
+
+    card: _Card | None = Field(default=None, alias="cardData")
+    tags: list[str] = Field(default=[], max_length=MAX_PAGE)
+
+    @property
+    def license(self) -> str | None:
+        """As a lock has it; of the tags where the card is not told."""
+        card = self.card or _Card()
+        tagged = [tag.removeprefix("license:") for tag in self.tags if tag.startswith("license:")]
+        return joined_license(card.license or tagged, card.license_name)
+
+
+class CommitEntry(Shape):
+    """One commit of a history."""
+
+    id: str
+    date: str = ""
+
+    @property
+    def committed_s(self) -> int | None:
+        """Seconds since 1970."""
+        try:
+            return int(datetime.fromisoformat(self.date).timestamp())
+        except (ValueError, OverflowError):
+            return None
 
 
 class User(Shape):
@@ -87,4 +123,5 @@ class Entry(Shape):
         return RemoteFile(path=path, size=size, sha256=sha256)
 
 
+HISTORY: TypeAdapter[list[CommitEntry]] = TypeAdapter(Annotated[list[CommitEntry], Field(max_length=MAX_PAGE)])
 PAGE: TypeAdapter[list[Entry]] = TypeAdapter(Annotated[list[Entry], Field(max_length=MAX_PAGE)])

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote, urlsplit
 
 from fetcher.core.digest import Commit
-from fetcher.core.interfaces import Body, RemoteAddress, Snapshot
+from fetcher.core.interfaces import Body, Description, RemoteAddress, Snapshot
 from fetcher.core.manifest import SourceRef
 from fetcher.core.retry import RetrySchedule
 from fetcher.errors import FetcherError, NotFoundError
@@ -117,6 +117,18 @@ class HuggingFaceSource:
     def wake(self) -> None:
         """End what waits for one (core.interfaces.SendsWhole)."""
         self._client.wake()
+
+    def describe(self, ref: SourceRef, commit: Commit, wanted: frozenset[str]) -> Description:
+        """What the model card says of the licence, and when a commit was made (core.interfaces.Describing)."""
+        from fetcher.sources.huggingface.listing import HISTORY, About  # pydantic: a transfer does without
+
+        license_, committed_s = None, None
+        if "license" in wanted:
+            license_ = self._ask(f"{self._api(ref)}/revision/{commit}", ref, About).license
+        if "committed" in wanted:
+            found = self._shaped(ref, self._reply(f"{self._api(ref)}/commits/{commit}?limit=1", ref), HISTORY)
+            committed_s = next((each.committed_s for each in found if each.id == commit), None)
+        return Description(license=license_, committed_s=committed_s)
 
     def user(self) -> str:
         """Ask whose token it is.
