@@ -1,6 +1,7 @@
 """`.pre-commit-hooks.yaml` under the real pre-commit, which real git starts."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ from tests.hub.publish import MIB, Publisher, read_tree
 
 _ROOT = Path(__file__).parents[1]
 _HOOKS: list[dict[str, Any]] = yaml.safe_load((_ROOT / ".pre-commit-hooks.yaml").read_text("utf-8"))
-_STAGES = ("pre-commit", "post-checkout", "post-merge")
+_STAGES = ("pre-commit", "pre-merge-commit", "post-checkout", "post-merge")
 _SOURCE = 'source = "ms:owner/model"'
 
 
@@ -99,6 +100,7 @@ def _life(repository: Repository, publisher: Publisher) -> None:
     (at.folder / "copy.bin").unlink()
 
     _move_between_branches(repository, publisher)
+    _merge_what_does_not_fit(repository)
 
 
 def _move_between_branches(repository: Repository, publisher: Publisher) -> None:
@@ -127,6 +129,23 @@ def _move_between_branches(repository: Repository, publisher: Publisher) -> None
     assert "fix: run `fetcher sync`" in back.stderr + back.stdout
     assert at.placed() == after
     assert not (at.folder / "models/n").exists()
+
+
+def _merge_what_does_not_fit(repository: Repository) -> None:
+    """git merges the two changes without a conflict; the merge is not committed."""
+    at = repository.at
+    lock = at.folder / "models.lock"
+    repository.git("checkout", "-q", "-b", "edited", "HEAD^")
+    lock.write_text(re.sub(r" (\d+)\"$", r' 1"', lock.read_text("utf-8"), count=1, flags=re.MULTILINE), "utf-8")
+    assert repository.commit("--no-verify")[0] == 0
+    tip = repository.git("rev-parse", "edited").stdout
+    repository.git("checkout", "-q", "-b", "other", "HEAD^")
+    (at.folder / "other.txt").write_text("mine", encoding="utf-8")
+    assert repository.commit("--no-verify")[0] == 0
+    merge = repository.git("merge", "edited")
+    assert (merge.returncode, told(merge)) == (1, {"fetcher-lock-check": "Failed"})
+    assert "m.tree: expected the digest of its files" in merge.stdout + merge.stderr
+    assert tip not in repository.git("log", "--format=%H").stdout
 
 
 def test_each_hook_fails_when_it_should_and_only_then(repository: Repository, publisher: Publisher) -> None:
