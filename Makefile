@@ -128,8 +128,9 @@ api-docs: $(VENV)/.dev ## Write the reference of docs/api.md anew from the signa
 pages: $(VENV)/.dev  ## Write the pages of docs/reference/ that are made from the code anew
 	$(BIN)/python -m tests.pages
 
-picture: $(VENV)/.dev ## Draw docs/demo.svg anew, from a real run on a terminal
+picture: $(VENV)/.dev ## Draw docs/demo.svg and type the commands of docs/tutorial.md anew, on a real terminal
 	$(BIN)/python -m tests.pages.recording docs/demo.svg
+	$(BIN)/python -m tests.pages.tutorial
 
 $(VENV)/.docs: $(VENV)/.dev
 	$(BIN)/python -m pip install -q -e '.[docs]'

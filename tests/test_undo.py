@@ -160,7 +160,7 @@ def test_status_says_what_the_trash_holds_and_the_bounds_hold(at: Desk) -> None:
     before = snapshot(at.folder)
     at.ok("sync", "--force")
     done = at.ok("status")
-    assert "trash: 2 syncs to undo with `fetcher undo`; 2 files kept for that, taking 0 B\n" in done.out
+    assert "trash: 2 syncs can be undone with `fetcher undo`; 2 files kept for that, taking 0 B\n" in done.out
     assert "trash: 1 file of yours, 14 B, moved aside; in .fetcher/trash/ until you remove them\n" in done.out
     assert at.ok("status", "--json").json["trash"]["users"] == 1
     at.environment.update(FETCHER_TRASH_AGE="0s", FETCHER_TRASH_SIZE="0")

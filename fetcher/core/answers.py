@@ -51,7 +51,7 @@ def trash(held: "Usage") -> list[str]:
     lines = []
     if held.own or held.changes:
         kept = f"; {count_text(held.own, 'file')} kept for that, taking {size_text(held.own_size)}" if held.own else ""
-        lines.append(f"trash: {count_text(held.changes, 'sync')} to undo with `fetcher undo`{kept}")
+        lines.append(f"trash: {count_text(held.changes, 'sync')} can be undone with `fetcher undo`{kept}")
     if held.users:
         users = f"{count_text(held.users, 'file')} of yours, {size_text(held.users_size)}"
         lines.append(f"trash: {users}, moved aside; in .fetcher/trash/ until you remove them")

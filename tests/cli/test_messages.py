@@ -164,7 +164,7 @@ def test_a_look_at_a_file_in_the_way_says_what_helps(at: Desk) -> None:
     advice = "Move away what is in the way, or run `fetcher sync --force` to have it moved into .fetcher/trash/.\n"
     looked = at.ok("status")
     assert looked.err == advice
-    assert "trash: 1 sync to undo with `fetcher undo`\n" in looked.out
+    assert "trash: 1 sync can be undone with `fetcher undo`\n" in looked.out
     told = at.ok("sync", "--force").err.splitlines()[0]
     assert re.fullmatch(
         r"moved aside: models/m/config\.json -> \.fetcher/trash/[0-9A-Z-]+/kept/project/models/m/config\.json", told

@@ -27,14 +27,14 @@ def record() -> tuple[list[str], str]:
         project = root / "project"
         project.mkdir()
         (project / "models.toml").write_text(_MANIFEST, encoding="utf-8")
-        with Hub(root / "published") as hub, Terminal(project, _environment(root, hub.url), rows=60) as terminal:
+        with Hub(root / "published") as hub, Terminal(project, environment_of(root, hub.url), rows=60) as terminal:
             for command in COMMANDS:
                 terminal.type(command)
             return terminal.lines(), terminal.picture(title="fetcher")
 
 
-def _environment(root: Path, endpoint: str) -> dict[str, str]:
-    """What the shell and its commands see: nothing of whoever draws it."""
+def environment_of(root: Path, endpoint: str) -> dict[str, str]:
+    """What the shell and its commands see: nothing of whoever starts it."""
     return {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(root),

@@ -2,7 +2,7 @@
 
     with Terminal(folder, environment, columns=80, rows=30) as terminal:
         terminal.type("fetcher lock")
-        terminal.type("fetcher sync")
+        said = terminal.type("fetcher sync")
         svg = terminal.picture(title="fetcher")
 
 pyte keeps the screen as a terminal would; rich draws it.
@@ -78,10 +78,14 @@ class Terminal:
         self._shell.wait()
         os.close(self._ours)
 
-    def type(self, line: str) -> None:
-        """Type a line and wait for the next prompt."""
+    def type(self, line: str) -> list[str]:
+        """Type a line and wait for the next prompt; returns the answer, as long as the screen does not scroll."""
+        above = self._screen.cursor.y  # where the answer before it ended; the prompt begins with an empty row
         os.write(self._ours, line.encode() + b"\n")
         self.wait_for_prompt()
+        typed = 1 + len(f"$ {line}") // self._screen.columns
+        answer = self._screen.display[above + 1 + typed : self._screen.cursor.y + 1]
+        return "\n".join(each.rstrip() for each in answer).rstrip().splitlines()
 
     def wait_for_prompt(self) -> None:
         """Show what comes until the shell asks for the next line.

@@ -1,10 +1,11 @@
-"""The picture of the README shows what the commands say."""
+"""The picture of the README and the tutorial show what the commands say."""
 
 import html
 import re
 
 from tests.pages.__main__ import ROOT
 from tests.pages.recording import record
+from tests.pages.tutorial import PAGE, retyped
 
 
 def _text(svg: str) -> list[str]:
@@ -18,7 +19,8 @@ def _text(svg: str) -> list[str]:
 
 def _alike(lines: list[str]) -> list[str]:
     """Without what differs from run to run, or with the text of which the model is made."""
-    return [re.sub(r"\b[0-9a-f]{12}\b", "COMMIT", re.sub(r"in [\d.]+ s\.", "in TIME.", line)) for line in lines if line]
+    differs = r"\b[0-9a-f]{12}\b|\bin [\d.]+ s\.|\d{4}-?\d\d-?\d\d[T ][\d:]+Z?"  # commits, seconds, times
+    return [re.sub(differs, "…", line) for line in lines if line]
 
 
 def test_the_picture_is_what_the_commands_say() -> None:
@@ -31,3 +33,9 @@ def test_the_picture_is_what_the_commands_say() -> None:
         "http://www.w3.org/2000/svg",
         "https://www.textualize.io",
     }
+
+
+def test_the_tutorial_is_what_a_newcomer_sees() -> None:
+    """Typed again, command by command, with git and pre-commit; `make picture` writes it anew."""
+    page = PAGE.read_text(encoding="utf-8")
+    assert _alike(retyped(page).splitlines()) == _alike(page.splitlines())
