@@ -42,6 +42,15 @@ def torch_file(*, tensors: int = 3, size: int = 40 * KIB) -> bytes:
     return zipped({"archive/data.pkl": pickled(), "archive/byteorder": b"little", **parts, "archive/version": b"3\n"})
 
 
+def two_lists() -> bytes:
+    """A torch file with a second list before its own, to which its end points: programs differ in which they read."""
+    whole = torch_file(tensors=1)
+    at = whole.rfind(b"PK\x05\x06")
+    size, start = struct.unpack("<II", whole[at + 12 : at + 20])
+    own = whole[start : start + size]
+    return whole[:start] + own.replace(b"data.pkl", b"data.txt") + own + whole[at:]
+
+
 def safetensors_file(*, tensors: int = 4, size: int = 1 * KIB) -> bytes:
     """By the real library."""
     return save({f"layer.{number}.weight": np.zeros(size, np.uint8) for number in range(tensors)})
@@ -155,6 +164,7 @@ DANGEROUS: dict[str, tuple[bytes, str]] = {
     "hidden.bin": (zipped({**{f"archive/data/{n}": b"" for n in range(600)}, "archive/DATA.PKL": b"x"}), "zip-pickle"),
     "far.pt": (zipped({**{f"archive/data/{n}": b"" for n in range(3000)}, "archive/data.pkl": b"x"}), "zip-unread"),
     "comment.pt": (torch_file()[:-2] + struct.pack("<H", 3000) + b"c" * 3000, "zip-pickle"),
+    "two_lists.pt": (two_lists(), "zip-unread"),
     "cut.pt": (torch_file()[:-7], "zip-unread"),
     "objects.npy": (npy_file(objects=True), "npy-pickle"),
     "model.joblib": (gzip.compress(pickled()), "compressed-pickle"),

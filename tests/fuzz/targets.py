@@ -15,6 +15,7 @@ from fetcher.net.git_refs import parse_refs
 from fetcher.net.heads import content_range, retry_after_s
 from fetcher.net.lane import parse_head
 from tests.fuzz.of_addresses import address, name
+from tests.fuzz.of_content import content
 from tests.fuzz.of_git import batch, complaint, pointer, tree
 from tests.fuzz.of_hubs import huggingface, link, listing
 from tests.fuzz.oracles import require_inside
@@ -85,4 +86,5 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "head": head,
     "lock": lock,
     "logins": logins,
+    "content": content,
 }

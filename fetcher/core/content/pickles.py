@@ -18,7 +18,7 @@ from fetcher.core.content.window import SpentError, Window
 _PROTO = 0x80
 _STOP = ord(".")
 _MARK = ord("(")
-_PROTOCOLS = range(2, 6)
+_PROTOCOLS = range(6)  # the reader takes 0 and 1 too, which no writer writes
 _SURE_WITH_PROTO = 4  # opcodes, PROTO counted
 _SURE_WITHOUT = 64
 _LONGEST_LINE = 8 << 10  # bytes
@@ -46,17 +46,25 @@ _TO_MARK = {**dict.fromkeys(b"dltio\x91", 1), **dict.fromkeys(b"eu\x901", 0)}  #
 _BELOW_MARK = frozenset(b"eu\x90")  # they add to what is below the mark
 _RUNS_CODE = frozenset(b"Rio\x81\x92")
 
+# What a line must be, no stricter than CPython's own reader, which takes spaces, underscores and other bases.
 _NAME = re.compile(rb"[^\s\x00-\x20\"'<>(){}\[\],;=]+\Z")
-_DIGITS = re.compile(rb"[0-9]+\Z")
+_WHOLE = re.compile(rb"\s*[-+]?(?:0[xX][0-9a-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+|[0-9][0-9_]*)L?\s*\Z")
 _FITS: dict[int, Callable[[bytes], object]] = {
-    ord("F"): re.compile(rb"[-+.0-9eEinfa]+\Z").match,
-    ord("I"): re.compile(rb"[-+]?[0-9]+\Z").match,
-    ord("L"): re.compile(rb"[-+]?[0-9]+L?\Z").match,
-    ord("S"): re.compile(rb"(?:'.*'|\".*\")\Z").match,
-    ord("g"): _DIGITS.match,
-    ord("p"): _DIGITS.match,
+    ord("F"): re.compile(
+        rb"\s*[-+]?(?:[0-9_]+\.?[0-9_]*|\.[0-9][0-9_]*|inf|infinity|nan)(?:e[-+]?[0-9_]+)?\s*\Z", re.IGNORECASE
+    ).match,
+    ord("I"): _WHOLE.match,
+    ord("L"): _WHOLE.match,
+    ord("S"): re.compile(rb"(?:'.*'|\".*\")\Z", re.DOTALL).match,
+    ord("g"): _WHOLE.match,
+    ord("p"): _WHOLE.match,
     ord("c"): _NAME.match,
     ord("i"): _NAME.match,
+}
+_BEGINS: dict[int, Callable[[bytes], object]] = {  # what a line that is longer than is read must begin with
+    **dict.fromkeys(b"FILgp", re.compile(rb"[\s0-9a-fA-FxXoO_+-.]*\Z").match),
+    ord("S"): re.compile(rb"['\"]").match,
+    **dict.fromkeys(b"ci", lambda _: False),  # no module has such a name
 }
 
 
@@ -165,8 +173,9 @@ class _Walk:
         return all(self._skip_line(opcode) for _ in range(_LINES.get(opcode, 0))) and opcode in _LINES
 
     def _skip_proto(self) -> bool:
+        """It may stand anywhere; the reader only looks whether it knows the number."""
         version = self._window.take(self._at, self._at + 1)
-        if self._at != 1 or not version or version[0] not in _PROTOCOLS:
+        if not version or version[0] not in _PROTOCOLS:
             return False
         self._has_proto = True
         return self._skip(1)
@@ -183,12 +192,13 @@ class _Walk:
             line, newline, _ = self._window.take(self._at, self._at + wanted).partition(b"\n")
             if newline:
                 break
-            if b"\0" in line or len(line) < wanted:
-                return False  # the file ends without one
+            begins = _BEGINS.get(opcode)
+            if len(line) < wanted or (begins and not begins(line)):
+                return False  # the file ends without one, or it is none
             if wanted >= _LONGEST_LINE:
                 raise SpentError
             wanted *= 8
         fits = _FITS.get(opcode)
-        if b"\0" in line or (fits and not fits(line.rstrip(b"\r"))):
+        if fits and not fits(line.rstrip(b"\r")):
             return False
         return self._skip(len(line) + 1)

@@ -92,7 +92,7 @@ def test_a_text_is_no_pickle(text: str) -> None:
         b"N. America",
         b"(((.",
         b"Version 1\nrest",
-        b"I 1\n.",
+        b"I one\n.",
         b"R.",
         b"\x80",
         b"\x80\x09N.",
@@ -102,6 +102,32 @@ def test_a_text_is_no_pickle(text: str) -> None:
 def test_what_only_begins_like_one_is_none(data: bytes) -> None:
     """Each stops before it could do anything."""
     assert not found(data)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        b"\x80\x00",
+        b"\x80\x01",
+        b"N0\x80\x02",
+        b"I 1\n0",
+        b"I0x1_0\n0",
+        b"L 12L \n0",
+        b"F 1e5\n0",
+        b"F-inf\n0",
+        b"S'\0'\n0",
+        b"V\0\n0",
+        b"P\0anything\n0",
+        b"Np 7\n0",
+        b"S'" + b"x" * 9000 + b"'\n0",
+        b"I" + b" " * 9000 + b"1\n0",
+    ],
+)
+def test_what_only_the_reader_knows_hides_no_pickle(before: bytes) -> None:
+    """CPython's reader takes more than its writer writes; each of these is loaded, and then runs code."""
+    data = before + b"cos\nsystem\n(S'true'\ntR."
+    window = Window(len(data), lambda start, stop: data[start:stop])
+    assert is_pickle(window, like_text=False)
 
 
 def test_code_that_runs_before_nonsense_counts() -> None:
