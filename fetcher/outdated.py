@@ -3,11 +3,17 @@
 Not in here: the comparison (core/outdated.py).
 """
 
+from dataclasses import replace
+
+from fetcher.core.interfaces import Source, Tagging
 from fetcher.core.lock import Lock, LockedModel
 from fetcher.core.manifest import Manifest
 from fetcher.core.outdated import Outlook, outlook
 from fetcher.core.paths import ModelName, RepoPath
+from fetcher.core.secrets import SECRETS
 from fetcher.core.selection import select
+from fetcher.core.tags import newer_tags
+from fetcher.errors import AuthError, NotFoundError, SourceError
 from fetcher.resolve import Sources, for_each_model, snapshot_of
 
 
@@ -28,5 +34,18 @@ def outlooks(manifest: Manifest, lock: Lock, sources: Sources) -> list[Outlook]:
 def _asked(locked: LockedModel, sources: Sources) -> Outlook:
     requested = locked.requested
     names = [RepoPath(name) for name in requested.files]
-    _, snapshot = snapshot_of(sources, locked.source, requested.revision, names)
-    return outlook(locked, snapshot.commit, select(snapshot.files, requested, model=locked.name).files)
+    source, snapshot = snapshot_of(sources, locked.source, requested.revision, names)
+    found = outlook(locked, snapshot.commit, select(snapshot.files, requested, model=locked.name).files)
+    return replace(found, newer_tags=_newer_tags(locked, source))
+
+
+def _newer_tags(locked: LockedModel, source: Source) -> tuple[str, ...] | None:
+    """Names of tags newer than the pinned one; None where the source has none, or does not tell (mirrors do not)."""
+    if not isinstance(source, Tagging):
+        return None
+    try:
+        tags = source.tags(locked.source)
+    except (NotFoundError, AuthError, SourceError):
+        return None
+    newer = newer_tags(tags, revision=locked.requested.revision, commit=locked.commit)
+    return tuple(tag.name for tag in newer if not SECRETS.are_in(tag.name))

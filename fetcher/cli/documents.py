@@ -413,6 +413,7 @@ class OutdatedModel(TypedDict):
         commit: What the source is at; null where it has no commits.
         moved: Whether an upgrade would change the lock.
         fetch_size: Bytes that an upgrade would fetch.
+        newer_tags: Newer than the tag that is pinned, oldest first; null where the source does not tell.
         versions: What a web server calls files of which it tells no hash (ETag, else Last-Modified).
     """
 
@@ -424,6 +425,7 @@ class OutdatedModel(TypedDict):
     moved: bool
     files: list[MovedFile]
     fetch_size: int
+    newer_tags: list[str] | None
     versions: dict[str, str]
 
 

@@ -27,6 +27,7 @@ def outdated(
 ) -> None:
     """Ask the sources whether pins have fallen behind.  Lists files, fetches none, writes nothing.
 
+    Tags are told that are newer than a pinned one, by their dates or numbers.
     Where a source tells no hash, only sizes are compared; what it calls the version is shown.
     """
     found = open_project(common).outdated(names or (), groups=group or ())
@@ -44,6 +45,8 @@ def _tell(found: list["Outlook"]) -> None:
         render.out(f"{each.name}  {_news(each)}")
         marks = {"added": "+", "removed": "-", "changed": "~"}
         render.out_listed(f"  {marks[file.kind]} {file.path}  {size_text(file.size)}" for file in each.files)
+        if each.newer_tags:
+            render.out(f"  newer tags: {', '.join(each.newer_tags)}")
         render.out_listed(f"  {path}: now {version}" for path, version in each.versions.items())
     moved = [each.name for each in found if each.has_moved]
     if moved:
@@ -68,5 +71,6 @@ def _document(each: "Outlook") -> "OutdatedModel":
         "moved": each.has_moved,
         "files": [{"path": file.path, "kind": file.kind, "size": file.size} for file in each.files],
         "fetch_size": each.fetch_size,
+        "newer_tags": None if each.newer_tags is None else list(each.newer_tags),
         "versions": {str(path): version for path, version in each.versions.items()},
     }

@@ -16,6 +16,7 @@ from fetcher.core.events import Events as Events
 from fetcher.core.events import NoEvents as NoEvents
 from fetcher.core.manifest import SourceRef
 from fetcher.core.paths import RepoPath
+from fetcher.core.tags import Tag
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +188,19 @@ class Describing(Protocol):
 
     def describe(self, ref: SourceRef, commit: Commit, wanted: frozenset[str]) -> Description:
         """Ask for what is wanted: `license`, `committed`.
+
+        Raises:
+            NotFoundError, AuthError, SourceError: As for `Source.snapshot`.
+        """
+        ...
+
+
+@runtime_checkable
+class Tagging(Protocol):
+    """A source that tells the tags of a repository."""
+
+    def tags(self, ref: SourceRef) -> tuple[Tag, ...]:
+        """All of them, in any order.
 
         Raises:
             NotFoundError, AuthError, SourceError: As for `Source.snapshot`.

@@ -35,6 +35,7 @@ class Outlook:
         commit: What the source is at; None where it has no commits.
         fetch_size: Bytes that an upgrade would fetch, as far as the listing tells.
         versions: What the server calls files of which it tells no hash.
+        newer_tags: Tags that are newer than the pinned one, oldest first (core/tags.py); None where nobody tells.
     """
 
     name: ModelName
@@ -45,6 +46,7 @@ class Outlook:
     files: tuple[Moved, ...] = ()
     fetch_size: int = 0
     versions: Mapping[RepoPath, str] = field(default_factory=dict)
+    newer_tags: tuple[str, ...] | None = None
 
     @property
     def has_moved(self) -> bool:

@@ -26,6 +26,7 @@ from fetcher.core.digest import Commit
 from fetcher.core.interfaces import Body, Description, RemoteAddress, Snapshot
 from fetcher.core.manifest import SourceRef
 from fetcher.core.retry import RetrySchedule
+from fetcher.core.tags import Tag
 from fetcher.errors import AuthError, FetcherError, NotFoundError, SourceError
 from fetcher.net import failures, git_refs
 from fetcher.net.body import PeekedBody
@@ -158,6 +159,13 @@ class ModelScopeSource:
             found = self._ask(f"{self._api(ref)}/commits?{query}", ref, Commits).commits or []
             committed_s = next((each.committed_s for each in found if each.id.lower() == commit), None)
         return Description(license=license_, committed_s=committed_s)
+
+    def tags(self, ref: SourceRef) -> tuple[Tag, ...]:
+        """The tags, with dates and without commits (core.interfaces.Tagging)."""
+        from fetcher.sources.modelscope_answers import Revisions  # pydantic: a transfer does without
+
+        found = self._ask(f"{self._api(ref)}/revisions", ref, Revisions).revisions.tags
+        return tuple(each.to_core() for each in found or ())
 
     def user(self) -> str:
         """Ask whose token it is (the official client's `whoami`).

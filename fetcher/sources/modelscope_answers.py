@@ -9,9 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from fetcher.core.digest import EMPTY_SHA256, Sha256
 from fetcher.core.interfaces import RemoteFile
 from fetcher.core.paths import RepoPath
+from fetcher.core.tags import Tag
 from fetcher.net.redact import printable
 
 MAX_ENTRIES = 20_000  # of one answer; the hub itself cuts at 3000
+_LATEST_S = 1 << 33  # the year 2242, in seconds; more is in other units
 MAX_SIZE = 1 << 50  # bytes of a file; more is a lie
 
 
@@ -85,9 +87,19 @@ class _Name(Shape):
     name: str = Field(alias="Revision")
 
 
+class _TagName(_Name):
+    created: object = Field(default=None, alias="CreatedAt")
+
+    def to_core(self) -> Tag:
+        """The tag; the hub tells no commit of it."""
+        created = self.created
+        is_moment = type(created) is int and 0 < created < _LATEST_S
+        return Tag(name=printable(self.name), made_s=created if is_moment and isinstance(created, int) else None)
+
+
 class _Names(Shape):
     branches: list[_Name] | None = Field(default=None, alias="Branches")
-    tags: list[_Name] | None = Field(default=None, alias="Tags")
+    tags: list[_TagName] | None = Field(default=None, alias="Tags")
 
 
 class Revisions(Shape):

@@ -1,12 +1,16 @@
 """`fetcher outdated`: what sources have now, beside what is pinned."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from fetcher.serve.hub import Hub
+from fetcher.serve.repositories import REVISIONS_FOLDER
 from tests.cli.command import Desk, desk
+from tests.git import git
+from tests.hub.faults import FaultProxy, Rule, Status
 from tests.hub.publish import KIB, Publisher, write_tree
 
 _BEFORE: dict[str, bytes | int] = {
@@ -76,6 +80,7 @@ def test_json_says_the_same(at: Desk, publisher: Publisher) -> None:
             {"path": "old.txt", "kind": "removed", "size": 3},
         ],
         "fetch_size": 9,
+        "newer_tags": [],
         "versions": {},
     }
 
@@ -96,6 +101,49 @@ def test_of_a_web_server_the_version_is_told(at: Desk, web: tuple[Path, str]) ->
         1,
         [f"w  {commit} -> other files  1 file differs, 5.0 KiB to fetch", "  ~ weights.bin  5.0 KiB"],
     )
+
+
+@pytest.mark.parametrize(("source", "newer"), [("ms:owner/model", ["odd", "v1.0.1"]), ("hf:owner/model", ["v1.10"])])
+def test_tags_that_are_newer_than_the_pinned_one_are_told(
+    at: Desk, hub: Hub, publisher: Publisher, source: str, newer: list[str]
+) -> None:
+    """By date where the hub tells it (ModelScope), else by number (Hugging Face); a model at a tag has not moved."""
+    at.environment["HF_ENDPOINT"] = hub.url
+    dates_s = {"v1.0.1": 1_700_000_003, "v1.2": 1_700_000_001, "v1.10": 1_600_000_000, "odd": 1_700_000_002}
+    for name, made_s in dates_s.items():
+        publisher.tag("owner/model", name, {"model.bin": name.encode()})
+        folder = publisher.folder("owner/model") / REVISIONS_FOLDER / "tags" / name
+        os.utime(folder / "model.bin", (made_s, made_s))
+    at.manifest(f'[models.m]\nsource = "{source}"\nrevision = "v1.2"\n')
+    at.ok("lock", "-q")
+    done = at.ok("outdated", "--exit-code")
+    assert done.out.splitlines()[1:] == [f"  newer tags: {', '.join(newer)}"]
+    assert at.ok("outdated", "--json").json["models"][0]["newer_tags"] == newer
+
+
+def test_tags_of_a_git_repository_are_those_that_it_names(at: Desk) -> None:
+    """Annotated ones by the commit that they are about: a second name of the pinned commit is not newer."""
+    repository = at.folder.parent / "repository"
+    repository.mkdir()
+    git(repository, "init", "-q")
+    for number in (1, 2):
+        (repository / "a.bin").write_text(str(number), encoding="utf-8")
+        git(repository, "add", ".")
+        git(repository, "commit", "-m", "work")
+        git(repository, "tag", "-a", "-m", "release", f"v{number}.0")
+    git(repository, "tag", "v1.5", "v1.0^{}")
+    at.manifest(f'[models.g]\nsource = "git+file://{repository}"\nrevision = "v1.0"\n')
+    at.ok("lock", "-q")
+    assert at.ok("outdated", "--exit-code").out.splitlines()[1:] == ["  newer tags: v2.0"]
+
+
+def test_a_hub_that_does_not_tell_its_tags_is_asked_all_the_same(
+    at: Desk, fault_proxy: Callable[..., FaultProxy]
+) -> None:
+    """Mirrors and small hubs serve listings and files only."""
+    at.environment["MODELSCOPE_ENDPOINT"] = fault_proxy(Rule("revisions", Status(404))).url
+    assert at.ok("outdated").out.endswith("  up to date\n")
+    assert at.ok("outdated", "--json").json["models"][0]["newer_tags"] is None
 
 
 def test_only_the_named_models_are_asked_about(at: Desk, hub: Hub) -> None:

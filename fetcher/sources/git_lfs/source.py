@@ -17,6 +17,7 @@ from fetcher.core.manifest import SourceRef
 from fetcher.core.paths import RepoPath, refuse_twins
 from fetcher.core.pointer import MAX_POINTER, Pointer, parse_pointer
 from fetcher.core.retry import RetrySchedule
+from fetcher.core.tags import Tag
 from fetcher.errors import FetcherError, IntegrityError, NotFoundError, SourceError
 from fetcher.net import git_refs
 from fetcher.net.credentials import Token, basic
@@ -32,6 +33,7 @@ from fetcher.sources.git_lfs.remote import Remote, is_safe_revision
 from fetcher.sources.git_lfs.scratch import Entry, Refs, Scratch
 from fetcher.sources.hub_words import named_refs
 
+_TAGS, _PEELED = "refs/tags/", "^{}"
 _IN_MEMORY = 1 << 20  # bytes; a larger blob is streamed
 # What git may use instead of a remote's own protocol, by `url.….insteadOf` of the user.
 _ALLOWED = {"https": ("https", "ssh"), "ssh": ("ssh", "https"), "http": ("http", "https"), "file": ("file",)}
@@ -160,6 +162,12 @@ class GitLfsSource:
         with self._lock:
             self._tree(commit)
             return Description(committed_s=self._scratch.committed_s(commit))
+
+    def tags(self, ref: SourceRef) -> tuple[Tag, ...]:
+        """The tags with the commits that they name at last (core.interfaces.Tagging)."""
+        refs = self._patience(lambda: self._scratch.refs(())).found
+        names = (name for name in refs if name.startswith(_TAGS) and not name.endswith(_PEELED))
+        return tuple(_tag(name.removeprefix(_TAGS), refs.get(f"{name}{_PEELED}") or refs[name]) for name in names)
 
     def close(self) -> None:
         """End every git, remove the scratch repository, release all connections."""
@@ -322,6 +330,10 @@ def _patterns(revision: str | None) -> list[str]:
     if revision.startswith("refs/"):
         return [revision, f"{revision}^{{}}"]
     return [f"refs/heads/{revision}", f"refs/tags/{revision}", f"refs/tags/{revision}^{{}}"]
+
+
+def _tag(name: str, commit: str) -> Tag:
+    return Tag(name=printable(name), commit=Commit(commit) if is_commit(commit) else None)
 
 
 def _names(refs: Refs) -> list[str]:

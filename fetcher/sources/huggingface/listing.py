@@ -9,9 +9,10 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from fetcher.core.content.texts import joined_license
-from fetcher.core.digest import EMPTY_SHA256, GitBlob, Sha256
+from fetcher.core.digest import EMPTY_SHA256, Commit, GitBlob, Sha256, is_commit
 from fetcher.core.interfaces import RemoteFile
 from fetcher.core.paths import RepoPath
+from fetcher.core.tags import Tag
 from fetcher.net.redact import printable
 
 MAX_PAGE = 100_000  # entries of one page; the hub itself sends 1000
@@ -75,11 +76,19 @@ class _Ref(Shape):
     name: str
 
 
+class _TagRef(_Ref):
+    commit: str = Field(default="", alias="targetCommit")
+
+    def to_core(self) -> Tag:
+        """The tag; the hub tells no date of it."""
+        return Tag(name=printable(self.name), commit=Commit(self.commit) if is_commit(self.commit) else None)
+
+
 class Refs(Shape):
     """The names that exist."""
 
     branches: list[_Ref] = Field(default=[], max_length=MAX_PAGE)
-    tags: list[_Ref] = Field(default=[], max_length=MAX_PAGE)
+    tags: list[_TagRef] = Field(default=[], max_length=MAX_PAGE)
 
 
 class _Lfs(Shape):

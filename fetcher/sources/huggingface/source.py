@@ -25,6 +25,7 @@ from fetcher.core.digest import Commit
 from fetcher.core.interfaces import Body, Description, RemoteAddress, Snapshot
 from fetcher.core.manifest import SourceRef
 from fetcher.core.retry import RetrySchedule
+from fetcher.core.tags import Tag
 from fetcher.errors import FetcherError, NotFoundError
 from fetcher.net import failures, heads
 from fetcher.net.credentials import Credential, Token
@@ -129,6 +130,12 @@ class HuggingFaceSource:
             found = self._shaped(ref, self._reply(f"{self._api(ref)}/commits/{commit}?limit=1", ref), HISTORY)
             committed_s = next((each.committed_s for each in found if each.id == commit), None)
         return Description(license=license_, committed_s=committed_s)
+
+    def tags(self, ref: SourceRef) -> tuple[Tag, ...]:
+        """The tags, with commits and without dates (core.interfaces.Tagging)."""
+        from fetcher.sources.huggingface.listing import Refs  # pydantic: a transfer does without
+
+        return tuple(each.to_core() for each in self._ask(f"{self._api(ref)}/refs", ref, Refs).tags)
 
     def user(self) -> str:
         """Ask whose token it is.
