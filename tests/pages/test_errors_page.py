@@ -32,8 +32,7 @@ def test_every_class_and_code_is_on_the_page() -> None:
         for code, names in re.findall(r"^\| (\d+) \| (.*?) \|", _PAGE, flags=re.MULTILINE)
         for name in re.findall(r"`(\w+)`", names)
     }
-    kinds = {each for each in _below(errors.FetcherError) if each.__module__ == errors.__name__}
-    kinds -= {errors.PolicyError}  # no command raises it yet
+    kinds = [each for each in _below(errors.FetcherError) if each.__module__ == errors.__name__]
     assert table == {(kind.exit_code, kind.__name__) for kind in kinds}
     assert _SECTIONS.keys() == {code for code, _ in table}
 
@@ -67,6 +66,7 @@ def test_the_messages_of_the_page_are_said(
         ("AI-ModelScope/gpt2", 'exclud = ["*.md"]'),
         ("AI-ModelScope/gpt2", 'files = ["model.safetensor"]'),
         ("AI-ModelScope/gtp2", ""),
+        ("AI-ModelScope/gpt2", '[policy.sources]\nallow = ["huggingface:BAAI/*"]'),
     ):
         at.model("gpt2", repo=repo, more=more)
         say("lock")
