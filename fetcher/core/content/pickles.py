@@ -47,7 +47,7 @@ _BELOW_MARK = frozenset(b"eu\x90")  # they add to what is below the mark
 _RUNS_CODE = frozenset(b"Rio\x81\x92")
 
 # What a line must be, no stricter than CPython's own reader, which takes spaces, underscores and other bases.
-_NAME = re.compile(rb"[^\s\x00-\x20\"'<>(){}\[\],;=]+\Z")
+_NAME = re.compile(rb"\S+\Z")  # of a module or of what is in it: none has a space
 _WHOLE = re.compile(rb"\s*[-+]?(?:0[xX][0-9a-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+|[0-9][0-9_]*)L?\s*\Z")
 _FITS: dict[int, Callable[[bytes], object]] = {
     ord("F"): re.compile(
@@ -55,7 +55,7 @@ _FITS: dict[int, Callable[[bytes], object]] = {
     ).match,
     ord("I"): _WHOLE.match,
     ord("L"): _WHOLE.match,
-    ord("S"): re.compile(rb"(?:'.*'|\".*\")\Z", re.DOTALL).match,
+    ord("S"): re.compile(rb"['\"](?:.*['\"])?\Z", re.DOTALL).match,
     ord("g"): _WHOLE.match,
     ord("p"): _WHOLE.match,
     ord("c"): _NAME.match,
@@ -132,23 +132,32 @@ class _Walk:
 
     def is_pickle(self) -> bool:
         """Walk until it is sure."""
-        for walked in range(_SURE_WITHOUT):
+        walked = 0
+        while True:
             if self._has_proto and walked >= _SURE_WITH_PROTO:
+                return True
+            if walked >= _SURE_WITHOUT and len(self._kinds) > 2:
                 return True
             opcode = self._next()
             if opcode is None:
-                return self._has_proto and self._is_part
+                return self._is_pickle_so_far()
             try:
                 if not self._stack.takes(opcode) or not self._skip_argument(opcode):
                     return False
             except SpentError:
                 return self._has_proto or not self._like_text
+            walked += 1
             self._kinds.add(opcode)
             if opcode in _RUNS_CODE:
                 return True
             if opcode == _STOP:
                 return self._has_proto or self._at == self._window.size
-        return len(self._kinds) > 2
+
+    def _is_pickle_so_far(self) -> bool:
+        """Whether what ended without a STOP counts: it goes on where nobody may look."""
+        if self._at < self._window.size:
+            return self._has_proto or not self._like_text
+        return self._has_proto and self._is_part
 
     def _next(self) -> int | None:
         """The opcode, its byte left behind."""

@@ -121,6 +121,8 @@ def test_what_only_begins_like_one_is_none(data: bytes) -> None:
         b"Np 7\n0",
         b"S'" + b"x" * 9000 + b"'\n0",
         b"I" + b" " * 9000 + b"1\n0",
+        b"(" * 500 + b"1" * 500,
+        b"(" * 500,
     ],
 )
 def test_what_only_the_reader_knows_hides_no_pickle(before: bytes) -> None:
