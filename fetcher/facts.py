@@ -100,7 +100,7 @@ def _told(question: Question, peeker: Peeker) -> Facts:
     license_ = said.license or (_from_card(question, peeker) if "license" in wanted else None)
     return Facts(
         license=_clean(license_ or UNKNOWN) if "license" in wanted else None,
-        committed=_moment(said.committed_s) if "committed" in wanted else None,
+        committed=moment_text(said.committed_s) if "committed" in wanted else None,
     )
 
 
@@ -131,7 +131,7 @@ def _clean(text: str) -> str:
     return "".join(each if each.isprintable() else " " for each in text).strip()[:200] or UNKNOWN
 
 
-def _moment(seconds: int | None) -> str:
+def moment_text(seconds: int | None) -> str:
     """A time as the lock has it."""
     try:
         moment = datetime.fromtimestamp(seconds, tz=UTC) if seconds is not None and seconds >= 0 else None

@@ -411,6 +411,8 @@ class OutdatedModel(TypedDict):
     Attributes:
         revision: What the manifest asks for; null is the source's default.
         commit: What the source is at; null where it has no commits.
+        locked_committed: When the pinned commit was made, as `2024-05-31T12:00:00Z`; null where nobody tells.
+        committed: The same of what the source is at.
         moved: Whether an upgrade would change the lock.
         fetch_size: Bytes that an upgrade would fetch.
         newer_tags: Newer than the tag that is pinned, oldest first; null where the source does not tell.
@@ -422,6 +424,8 @@ class OutdatedModel(TypedDict):
     revision: str | None
     locked: str
     commit: str | None
+    locked_committed: str | None
+    committed: str | None
     moved: bool
     files: list[MovedFile]
     fetch_size: int

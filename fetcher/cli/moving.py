@@ -55,10 +55,14 @@ def _tell(found: list["Outlook"]) -> None:
 
 def _news(each: "Outlook") -> str:
     if not each.has_moved:
-        return f"{each.locked[:12]}  " + ("up to date" if each.commit else "as large as locked")
+        made = f", of {each.committed[:10]}" if each.committed else ""
+        return f"{each.locked[:12]}  " + (f"up to date{made}" if each.commit else "as large as locked")
     verb = "differs" if len(each.files) == 1 else "differ"
     cost = f"{count_text(len(each.files), 'file')} {verb}, {size_text(each.fetch_size)} to fetch"
-    return f"{each.locked[:12]} -> {each.commit[:12] if each.commit else 'other files'}  {cost}"
+    step = f"{each.locked[:12]} -> {each.commit[:12] if each.commit else 'other files'}"
+    if each.locked_committed and each.committed:
+        cost += f"; {each.locked_committed[:10]} -> {each.committed[:10]}"
+    return f"{step}  {cost}"
 
 
 def _document(each: "Outlook") -> "OutdatedModel":
@@ -68,6 +72,8 @@ def _document(each: "Outlook") -> "OutdatedModel":
         "revision": each.revision,
         "locked": each.locked,
         "commit": each.commit,
+        "locked_committed": each.locked_committed,
+        "committed": each.committed,
         "moved": each.has_moved,
         "files": [{"path": file.path, "kind": file.kind, "size": file.size} for file in each.files],
         "fetch_size": each.fetch_size,

@@ -34,6 +34,8 @@ class Outlook:
     Attributes:
         commit: What the source is at; None where it has no commits.
         fetch_size: Bytes that an upgrade would fetch, as far as the listing tells.
+        locked_committed: When the pinned commit was made, as `2024-05-31T12:00:00Z`; None where nobody tells.
+        committed: The same of what the source is at.
         versions: What the server calls files of which it tells no hash.
         newer_tags: Tags that are newer than the pinned one, oldest first (core/tags.py); None where nobody tells.
     """
@@ -47,6 +49,8 @@ class Outlook:
     fetch_size: int = 0
     versions: Mapping[RepoPath, str] = field(default_factory=dict)
     newer_tags: tuple[str, ...] | None = None
+    locked_committed: str | None = None
+    committed: str | None = None
 
     @property
     def has_moved(self) -> bool:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tests.git import git
 from tests.hub.faults import FaultProxy, Rule, Status
 from tests.hub.publish import KIB, Publisher, write_tree
 
+_MADE, _MOVED = "2024-05-01", "2024-06-30"
 _BEFORE: dict[str, bytes | int] = {
     "config.json": b'{"a": 1}',
     "model.bin": 20 * KIB,
@@ -24,25 +26,34 @@ _BEFORE: dict[str, bytes | int] = {
 @pytest.fixture
 def at(tmp_path: Path, hub: Hub, publisher: Publisher) -> Desk:
     """A locked model of ModelScope."""
-    publisher.publish("owner/model", _BEFORE)
+    _at_commit(publisher, _BEFORE, _MADE)
     at = desk(tmp_path / "project", hub.url)
     at.model()
     at.ok("lock", "-q")
     return at
 
 
+def _at_commit(publisher: Publisher, tree: dict[str, bytes | int], made: str) -> None:
+    """master is at a commit of that day; those before stay to be had."""
+    publisher.commit("owner/model", made, tree)
+    moment_s = datetime.fromisoformat(f"{made}T00:00:00+00:00").timestamp()
+    for path in (publisher.folder("owner/model") / REVISIONS_FOLDER / "commits" / made).rglob("*"):
+        os.utime(path, (moment_s, moment_s))
+    publisher.move("owner/model", "master", to=made)
+
+
 def _move_on(publisher: Publisher) -> None:
     """One file changed, one that has the bytes of another, one gone."""
     after = {**_BEFORE, "config.json": b'{"a": 22}', "copy.txt": b"x"}
     del after["old.txt"]
-    publisher.publish("owner/model", after)
+    _at_commit(publisher, after, _MOVED)
 
 
 def test_a_model_whose_branch_stands_still_is_up_to_date(at: Desk) -> None:
     """Nothing is written, and `--exit-code` finds nothing."""
     lock = (at.folder / "models.lock").read_bytes()
     done = at.ok("outdated", "--exit-code")
-    assert done.out.endswith("  up to date\n")
+    assert done.out.endswith(f"  up to date, of {_MADE}\n")
     assert (done.out.startswith("m  "), done.err) == (True, "")
     assert (at.folder / "models.lock").read_bytes() == lock
 
@@ -53,7 +64,7 @@ def test_what_an_upgrade_would_change_is_told(at: Desk, publisher: Publisher) ->
     before, after = at.ok("outdated").out.splitlines()[0].split("  ")[1].split(" -> ")
     done = at.ok("outdated")
     assert done.out == (
-        f"m  {before} -> {after}  3 files differ, 9 B to fetch\n"
+        f"m  {before} -> {after}  3 files differ, 9 B to fetch; {_MADE} -> {_MOVED}\n"
         "  ~ config.json  9 B\n"
         "  + copy.txt  1 B\n"
         "  - old.txt  3 B\n"
@@ -61,7 +72,7 @@ def test_what_an_upgrade_would_change_is_told(at: Desk, publisher: Publisher) ->
     assert done.err == "To move on: fetcher update m\n"
     assert at.fetcher("outdated", "--exit-code").code == 1
     at.ok("lock", "--upgrade", "m", "-q")
-    assert at.ok("outdated", "--exit-code").out == f"m  {after}  up to date\n"
+    assert at.ok("outdated", "--exit-code").out == f"m  {after}  up to date, of {_MOVED}\n"
 
 
 def test_json_says_the_same(at: Desk, publisher: Publisher) -> None:
@@ -73,6 +84,8 @@ def test_json_says_the_same(at: Desk, publisher: Publisher) -> None:
         "name": "m",
         "source": "modelscope:owner/model",
         "revision": None,
+        "locked_committed": f"{_MADE}T00:00:00Z",
+        "committed": f"{_MOVED}T00:00:00Z",
         "moved": True,
         "files": [
             {"path": "config.json", "kind": "changed", "size": 9},
@@ -142,7 +155,7 @@ def test_a_hub_that_does_not_tell_its_tags_is_asked_all_the_same(
 ) -> None:
     """Mirrors and small hubs serve listings and files only."""
     at.environment["MODELSCOPE_ENDPOINT"] = fault_proxy(Rule("revisions", Status(404))).url
-    assert at.ok("outdated").out.endswith("  up to date\n")
+    assert at.ok("outdated").out.endswith(f"  up to date, of {_MADE}\n")
     assert at.ok("outdated", "--json").json["models"][0]["newer_tags"] is None
 
 
