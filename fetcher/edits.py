@@ -115,7 +115,7 @@ class Editor:
             if _content(path) != before:
                 raise BusyError(f"{path.name} has changed while this ran.", fix="run the same command again")
         if edit.change.differs:
-            write_atomic(self._project.lock_path, edit.change.text.encode("utf-8"))
+            write_atomic(self._project.lock_path, edit.change.text.encode("utf-8"), within=self._project.root)
         write_atomic(self._project.manifest_path, edit.text.encode("utf-8"))
 
     def _with(self, entry: Entry) -> str:

@@ -22,7 +22,18 @@ import os
 import sys
 
 from fetcher import __version__
-from fetcher.disk.ready import TRASH, Ready, about, digest_of, index_name, index_stamp, ready_name, trash_stamp
+from fetcher.disk.ready import (
+    KIND,
+    REGULAR,
+    TRASH,
+    Ready,
+    about,
+    digest_of,
+    index_name,
+    index_stamp,
+    ready_name,
+    trash_stamp,
+)
 
 _IDLE_FLAGS = {"--check", "--dry-run", "--force", "--frozen", "--keep-going", "--no-prune", "--offline"}
 _VERIFY_FLAGS = {"--json", "--repair"}
@@ -181,9 +192,10 @@ def _root(asked: _Asked) -> str:
 
 
 def _bytes_of(path: str) -> bytes:
-    with open(path, "rb", buffering=0) as file:
-        size = os.fstat(file.fileno()).st_size
-        if size > _MOST:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # nobody waits for a pipe
+    with open(descriptor, "rb", buffering=0) as file:
+        found = os.fstat(descriptor)
+        if found.st_mode & KIND != REGULAR or found.st_size > _MOST:
             raise ValueError(path)
         return file.readall() or b""
 

@@ -8,6 +8,8 @@ Promises (tests/test_project.py, tests/test_architecture.py):
 """
 
 import os
+import shlex
+import stat
 import time
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING, Self
 from fetcher.core.events import Events, NoEvents
 from fetcher.core.lock import Lock, Staleness, staleness
 from fetcher.core.manifest import Layout, Manifest
+from fetcher.disk.kinds import kind_of
 from fetcher.disk.ready import digest_of
 from fetcher.errors import ConfigError, DifferenceError
 from fetcher.formats.lock_toml import LockText, read_lock
@@ -212,6 +215,8 @@ def root_of(start: str | os.PathLike[str] | None, manifest: str) -> Path:
     for folder in (begin, *begin.parents):
         if os.path.isfile(folder / manifest):
             return folder
+        if os.path.lexists(folder / manifest):
+            raise _no_file(folder / manifest)
     raise ConfigError(
         f"There is no {manifest} in {begin} or in a folder above it.",
         fix="run `fetcher init` to write one, or name the folder with -C",
@@ -219,7 +224,20 @@ def root_of(start: str | os.PathLike[str] | None, manifest: str) -> Path:
 
 
 def _bytes_of(path: Path) -> bytes:
+    """Of a regular file: a pipe would keep us waiting, a device never end."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise _no_file(path)
         return path.read_bytes()
     except OSError as error:
         raise ConfigError(f"{path.name} cannot be read: {error.strerror}.", fix=f"check {path}") from None
+
+
+def _no_file(path: Path) -> ConfigError:
+    """The error of a name that something else has."""
+    kind = kind_of(os.stat(path).st_mode) if os.path.exists(path) else "a symlink to nothing"
+    return ConfigError(
+        f"{path.name} is {kind}, not a file.",
+        facts=[f"path: {path}"],
+        fix=f"move it away: mv {shlex.quote(str(path))} {shlex.quote(f'{path}.old')}",
+    )

@@ -254,7 +254,7 @@ class Project(Pins):
         """Write models.lock if its bytes differ; returns whether it was written."""
         if change.differs:
             data = change.text.encode("utf-8")
-            write_atomic(self.lock_path, data)
+            write_atomic(self.lock_path, data, within=self.root)
             self._digests[self.lock_path] = digest_of(data)
         pair = self._pair(change.lock) if self.state.exists() else None
         if pair:

@@ -21,9 +21,10 @@ from fetcher.core.plan import Leftover, State, Wanted
 from fetcher.core.undo import Seen, Way, way_back
 from fetcher.disk.folder import walk_to
 from fetcher.disk.index import Index, Intent, Row
+from fetcher.disk.kinds import kind_of
 from fetcher.disk.names import content_sha256, is_content
 from fetcher.disk.place import Placer
-from fetcher.disk.scan import is_racy, kind_of
+from fetcher.disk.scan import is_racy
 from fetcher.disk.staging import Staging
 from fetcher.disk.trash import Change
 from fetcher.errors import BlockedError, DiskError

@@ -6,17 +6,19 @@ Promises (tests/disk/test_atomic.py):
   * a reader of `path` sees the old bytes or the new ones, whenever the writer is killed;
   * a failed write leaves the old file and no litter;
   * two writers of one path never share a temporary file, and what a killed one left is removed;
+  * where a folder is given, nothing is written through a symlink out of it;
   * a disk that is full, read-only or forbidden is a DiskError with path and fix (exit 11).
 """
 
 import errno
 import os
+import shlex
 import time
 from pathlib import Path
 from types import TracebackType
 
 from fetcher.disk.writer import sweep, temporary_name
-from fetcher.errors import DiskError
+from fetcher.errors import BlockedError, DiskError
 
 _ELSEWHERE = "free some space on the disk that holds this path"
 
@@ -72,18 +74,26 @@ class disk_errors:
         raise DiskError(what, facts=[f"path: {Path(self._path, *self._below)}"], fix=fix) from error
 
 
-def write_atomic(path: Path, data: bytes, *, mode: int | None = None) -> None:
+def write_atomic(path: Path, data: bytes, *, mode: int | None = None, within: Path | None = None) -> None:
     """Replace a file by one that holds `data`, durably, or leave it untouched.
 
     Args:
         path: A symlink keeps pointing; the file behind it is replaced.
         mode: Permission bits, which the bytes have from the first one on; None keeps those of
             the old file, or the umask decides.
+        within: A folder out of which no symlink may lead.
 
     Raises:
+        BlockedError: One does.
         DiskError: See `disk_errors`.
     """
-    path = Path(os.path.realpath(path))
+    name, path = path, Path(os.path.realpath(path))
+    if within is not None and not path.is_relative_to(os.path.realpath(within)):
+        raise BlockedError(
+            f"{name.name} is a symlink out of the project; nothing was written through it.",
+            facts=[f"{name} -> {path}"],
+            fix=f"remove it, what it leads to stays: rm {shlex.quote(str(name))}",
+        )
     sweep(path.parent)
     temporary = path.with_name(temporary_name(path.name))
     with disk_errors(path):

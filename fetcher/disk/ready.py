@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MAGIC = "fetcher ready 4"
 TRASH = ".fetcher/trash"  # from the project's folder
-_DIRECTORY, _REGULAR, _LINK, _KIND = 0o040000, 0o100000, 0o120000, 0o170000
+_DIRECTORY, REGULAR, _LINK, KIND = 0o040000, 0o100000, 0o120000, 0o170000
 _STAMP_SIZE = 24  # bytes: size, mtime_ns, inode
 _MOST_IN_TRASH = 2000  # entries; a look at so many takes as long as the normal way's start
 
@@ -80,7 +80,7 @@ def trash_stamp(folder: str) -> str:
             for name in sorted(os.listdir(here)):
                 path = f"{here}/{name}"
                 found = os.lstat(path)
-                if found.st_mode & _KIND == _DIRECTORY:
+                if found.st_mode & KIND == _DIRECTORY:
                     folders.append(path)
                 seen.append(
                     f"{path[len(folder) :]}\0{found.st_size} {found.st_mtime_ns} {found.st_ino} {found.st_nlink}"
@@ -231,14 +231,14 @@ class Ready:
             for folder in self.far_folders:
                 kinds |= stat(folder).st_mode ^ _DIRECTORY
             first_link = len(self.files) - self.links
-            for names, kind in ((self.files[:first_link], _REGULAR), (self.files[first_link:], _LINK)):
+            for names, kind in ((self.files[:first_link], REGULAR), (self.files[first_link:], _LINK)):
                 for name in names:
                     found = lstat(name)
                     kinds |= found.st_mode ^ kind
                     numbers += (found.st_size, found.st_mtime_ns, found.st_ino)
         except (OSError, ValueError):
             return False
-        return not kinds & _KIND and numbers == memoryview(self.stamps).cast("Q").tolist()
+        return not kinds & KIND and numbers == memoryview(self.stamps).cast("Q").tolist()
 
 
 def stamps_of(numbers: "list[int]") -> bytes:

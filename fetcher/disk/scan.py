@@ -30,6 +30,7 @@ from fetcher.disk.aliases import under_wanted_names
 from fetcher.disk.atomic import disk_errors
 from fetcher.disk.hashing import sha256_of
 from fetcher.disk.index import Intent, Row
+from fetcher.disk.kinds import kind_of
 from fetcher.disk.names import blob_behind, content_sha256, is_content
 
 _CLOCK_GRAIN_NS = 20_000_000  # coarsest kernel tick in use is 10 ms (CONFIG_HZ=100); twice that
@@ -370,22 +371,6 @@ def _as_of_name(seen: _Seen) -> _Seen:
         return seen
     reason = seen.look.reason if seen.row and seen.row.wrote else "leads elsewhere, and fetcher did not write it"
     return replace(seen, look=replace(seen.look, reason=reason, leads=True))
-
-
-_KINDS = {
-    stat.S_IFLNK: "a symlink",
-    stat.S_IFDIR: "a directory",
-    stat.S_IFREG: "a file",
-    stat.S_IFIFO: "a named pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFBLK: "a device",
-    stat.S_IFCHR: "a device",
-}
-
-
-def kind_of(mode: int) -> str:
-    """What a thing on the disk is, in words."""
-    return _KINDS.get(stat.S_IFMT(mode), "a special file")
 
 
 def is_racy(row: Row, found: os.stat_result) -> bool:
