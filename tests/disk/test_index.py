@@ -53,3 +53,14 @@ def test_reading_makes_no_file(tmp_path: Path) -> None:
     index = Index(tmp_path / "index.sqlite")
     assert index.rows() == {}
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_another_process_has_saved_is_read(tmp_path: Path) -> None:
+    """Rows that did not change are not made again; those that did must not be old, and nobody's edits are kept."""
+    index, other = Index(tmp_path / "index.sqlite"), Index(tmp_path / "index.sqlite")
+    other.save({"a": _row("a"), "b": _row("b")}, [])
+    first = index.rows()
+    first.pop("a")
+    assert index.rows() == {"a": _row("a"), "b": _row("b")}
+    other.save({"a": _row("a", inode=8)}, [])
+    assert index.rows() == {"a": _row("a", inode=8)}
