@@ -45,6 +45,8 @@ def main(model: str, dataset: str, folder: Path) -> None:
                 "one": one.stat().st_size,
                 "files": api.list_repo_files(model),
                 "sha": api.repo_info(model).sha,
+                "license": api.repo_info(model).card_data.license,
+                "commits": [[each.commit_id, each.created_at.year] for each in api.list_repo_commits(model)],
                 "branches": [ref.name for ref in refs.branches],
                 "tags": [ref.name for ref in refs.tags],
                 "listed": len(entries),

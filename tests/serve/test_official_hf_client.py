@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from tests.hub.publish import MIB, Publisher, read_tree
 MODEL, DATASET = "demo/tiny", "demo/many"
 TREE: Mapping[str, bytes | int] = {
     ".gitattributes": b"*.safetensors filter=lfs diff=lfs merge=lfs -text\n",
-    "README.md": b"# tiny\n",
+    "README.md": b"---\nlicense: mit\n---\n# tiny\n",
     "config.json": b'{"n_layer": 2}',
     "empty.txt": b"",
     "exactly one MiB.bin": MIB,
@@ -94,6 +95,9 @@ def test_the_client_s_functions(hub: Hub, publisher: Publisher, run: Run, tmp_pa
     assert told["one"] == 3 * MIB
     assert sorted(told["files"]) == sorted(model)
     assert len(told["sha"]) == 40
+    year = datetime.now(tz=UTC).year
+    assert told["license"] == "mit"
+    assert told["commits"] in ([[told["sha"], year]], [[told["sha"], year - 1]])  # the files may be of last year
     assert (told["branches"], told["tags"]) == (["main"], ["v1"])
     assert (told["listed"], told["lfs"]) == (len(dataset) + 1, ["train.parquet"])
     assert told["errors"].pop("file") in ("EntryNotFoundError", "RemoteEntryNotFoundError")
