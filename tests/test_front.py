@@ -332,7 +332,7 @@ def test_status_speaks_of_the_trash_as_it_is(at: Desk, change: str) -> None:
     _sync(at)
     assert answer(["status"])
     front = at.fetcher("status")
-    assert "trash: 1 sync to undo" in front.out
+    assert "trash: 1 sync can be undone" in front.out
     assert "trash: 1 file of yours, 1 B" in front.out
     at.environment.update(_NORMAL)
     assert front == at.fetcher("status")
