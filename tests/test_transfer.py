@@ -182,7 +182,7 @@ def test_several_large_files_are_received_at_once_from_the_beginning(store: Stor
             seen.update(thread.name for thread in threading.enumerate())
 
     hub.always = Turn(pause=meet)
-    settings = replace(QUICK, jobs=8, behind_from=1)
+    settings = replace(QUICK, jobs=8, behind_from=1, cores=4)
     outcomes = run([request_for(hub.files[name], name, [hub]) for name in names], store, settings=settings)
     assert [outcome.error for outcome in outcomes] == [None] * 4
     assert "fetcher-hash" not in seen

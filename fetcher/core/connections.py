@@ -39,7 +39,7 @@ def to_begin_with(large: Sequence[int], small: int, *, cores: int) -> int:
     """Connections to begin with.
 
     A large file that is alone is received, written and hashed by threads of its own; of several
-    each is one thread's, and as many at once as keep all processors busy, one waiting for its disk.
+    each is one thread's, and as many at once as keep all processors busy while one waits for its disk.
 
     Args:
         large: Sizes of the large files, in bytes.
@@ -47,7 +47,7 @@ def to_begin_with(large: Sequence[int], small: int, *, cores: int) -> int:
     """
     like_the_largest = as_large_as(max(large, default=0), large)
     if like_the_largest > 1:
-        return min(like_the_largest, 2 * cores, _FIRST_LARGE)
+        return min(like_the_largest, cores + 1, _FIRST_LARGE)
     return _FIRST_SMALL if small > 1 else 1
 
 

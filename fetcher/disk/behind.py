@@ -61,6 +61,7 @@ class BehindSink:
         self._is_writing = False
         self._is_hashing = False
         self._must_record = False
+        self._is_recording = False
         self._is_over = False
         self._error: BaseException | None = None
         self._threads = [
@@ -121,6 +122,9 @@ class BehindSink:
         with self._lock:
             self._wait_for_writes()
             self._room.wait_for(lambda: self._error or not (self._is_hashing or self._written))
+            self._must_record = False  # the partial closes its journal
+            self._to_record.notify()
+            self._room.wait_for(lambda: self._ends() or not (self._is_recording or self._is_far_ahead()))
             self._check()
         return self._partial.publish()
 
@@ -237,8 +241,9 @@ class BehindSink:
                 self._to_record.wait_for(lambda: self._ends() or self._must_record or self._is_far_ahead())
                 if self._ends():
                     return
-                self._must_record = False
+                self._must_record, self._is_recording = False, True
                 record = self._partial.save if self._is_far_ahead() else self._partial.record
             record()
             with self._lock:
+                self._is_recording = False
                 self._room.notify_all()

@@ -19,6 +19,8 @@ from fetcher.disk.hashing import HASHING, Hashing, Whole
 from fetcher.disk.partial import Partial
 from fetcher.errors import InterruptedRun
 
+AHEAD = 14 << 20  # bytes that a receiver may be ahead of the journal; below a chunk with the buffer in its hands
+
 
 class Sink(Protocol):
     """Takes the bytes of one object, from one or several threads, each with a buffer of its own."""
@@ -169,13 +171,107 @@ class Gate:
             self._changed.wait_for(lambda: self._inside == 0)
 
 
+class Keeper:
+    """Records what receivers have written, in a thread of its own, so that none of them waits for the disk to sync.
+
+    Receivers do wait while they are `AHEAD` bytes each ahead of the journal.
+    """
+
+    def __init__(self, partial: Partial) -> None:
+        self._partial = partial
+        self._changed = threading.Condition()  # guards what follows
+        self._receivers = 0
+        self._is_due = False
+        self._is_recording = False
+        self._is_over = False
+        self._error: BaseException | None = None
+        self._thread: threading.Thread | None = None  # begun when something is due
+
+    def joined(self) -> None:
+        """Take note of one more receiver."""
+        with self._changed:
+            self._receivers += 1
+
+    def left(self) -> None:
+        """Take note that a receiver has ended."""
+        with self._changed:
+            self._receivers -= 1
+            self._changed.notify_all()
+
+    def follow(self, *, is_due: bool) -> None:
+        """Let the journal follow a receiver that has written; it waits if it is too far ahead.
+
+        Raises:
+            DiskError: Something could not be made durable.
+        """
+        with self._changed:
+            if is_due or self._is_far_behind():
+                self._is_due = True
+                self._begin()
+                self._changed.notify_all()
+            self._changed.wait_for(lambda: self._ends() or not self._is_far_behind())
+            if self._error is not None:
+                raise self._error
+
+    def rest(self) -> None:
+        """Wait until nothing is being recorded; nobody may be receiving."""
+        with self._changed:
+            self._is_due = False
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._ends() or self._thread is None or not self._is_at_work())
+
+    def close(self) -> None:
+        """End the thread."""
+        with self._changed:
+            self._is_over = True
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _begin(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="fetcher-keep", daemon=True)
+            self._thread.start()
+
+    def _is_far_behind(self) -> bool:
+        return self._partial.unrecorded > AHEAD * max(1, self._receivers)
+
+    def _is_at_work(self) -> bool:
+        return self._is_recording or self._is_far_behind()
+
+    def _ends(self) -> bool:
+        return self._is_over or self._error is not None
+
+    def _run(self) -> None:
+        try:
+            self._keep()
+        except BaseException as error:  # noqa: BLE001  raised to the next receiver
+            with self._changed:
+                self._error, self._is_recording = error, False
+                self._changed.notify_all()
+
+    def _keep(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._ends() or self._is_due or self._is_far_behind())
+                if self._ends():
+                    return
+                self._is_due, self._is_recording = False, True
+                record = self._partial.save if self._is_far_behind() else self._partial.record
+            record()
+            with self._changed:
+                self._is_recording = False
+                self._changed.notify_all()
+
+
 class InlineSink:
-    """Writes, hashes and records in the threads that receive."""
+    """Writes and hashes in the threads that receive; records in another one."""
 
     def __init__(self, partial: Partial, *, buffer_size: int) -> None:
         self._partial = partial
         self._buffer_size = buffer_size
         self._gate = Gate()
+        self._keeper = Keeper(partial)
 
     @property
     def have(self) -> int:
@@ -185,6 +281,7 @@ class InlineSink:
         return self._partial.missing()
 
     def buffer(self) -> memoryview:
+        self._keeper.joined()
         return page_buffer(self._buffer_size)
 
     def put(self, offset: int, count: int, buffer: memoryview) -> memoryview:
@@ -194,23 +291,25 @@ class InlineSink:
             is_due = self._partial.absorb(offset, view)
             self._partial.hash_hot(offset, view)
             self._partial.hash_free()
-            if is_due:
-                self._partial.record()
+            self._keeper.follow(is_due=is_due)
         return buffer
 
     def give_back(self, buffer: memoryview) -> None:
-        """Nothing: it is garbage."""
+        self._keeper.left()
 
     def save(self) -> None:
         with self._gate.entered():
             self._partial.save()
 
     def publish(self) -> Sha256:
+        self._keeper.rest()
         return self._partial.publish()
 
     def forget(self, spans: Sequence[Span]) -> list[Span]:
+        self._keeper.rest()
         return self._partial.forget(spans)
 
     def close(self) -> None:
+        self._keeper.close()
         self._gate.shut()
         self._partial.close()

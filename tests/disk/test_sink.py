@@ -15,7 +15,7 @@ from fetcher.disk.behind import BEHIND_BUFFERS, UNRECORDED, BehindSink
 from fetcher.disk.chunks import CHUNK
 from fetcher.disk.hashing import sha256_of
 from fetcher.disk.partial import Partial
-from fetcher.disk.sink import InlineSink, Sink
+from fetcher.disk.sink import AHEAD, InlineSink, Sink
 from fetcher.disk.store import Store
 from fetcher.errors import DiskError, InterruptedRun
 
@@ -117,27 +117,33 @@ def stuck(store: Store, sha256: Sha256) -> Stuck:
     return made
 
 
-def test_a_receiver_waits_when_the_disk_does_not_follow(stuck: Stuck) -> None:
-    """Else a kill on a slow disk would cost gigabytes, not a part."""
-    sink = BehindSink(stuck, buffer_size=BUFFER)
+@pytest.mark.parametrize(("kind", "ahead"), [(InlineSink, AHEAD), (BehindSink, UNRECORDED)])
+def test_a_receiver_waits_when_the_disk_does_not_follow(
+    stuck: Stuck, kind: type[InlineSink | BehindSink], ahead: int
+) -> None:
+    """Else a kill on a slow disk would cost gigabytes, not a part; a receiver that syncs itself would get less far."""
+    sink = kind(stuck, buffer_size=BUFFER)
     receiver = threading.Thread(target=pour, args=(sink, 0, len(DATA)))
     receiver.start()
     end = time.monotonic() + 10
-    while sink.have < UNRECORDED and time.monotonic() < end:
+    while sink.have < ahead and time.monotonic() < end:
         time.sleep(0.01)
     time.sleep(0.1)
-    assert UNRECORDED <= sink.have < CHUNK
+    assert ahead <= sink.have < CHUNK
     stuck.gate.set()
     receiver.join(20)
     assert sink.have == len(DATA)
     sink.close()
 
 
-def test_an_error_of_the_recording_thread_reaches_the_receiver(stuck: Stuck) -> None:
+@pytest.mark.parametrize("kind", [InlineSink, BehindSink])
+def test_an_error_of_the_recording_thread_reaches_the_receiver(
+    stuck: Stuck, kind: type[InlineSink | BehindSink]
+) -> None:
     """A disk that fails must end the download, not hang it."""
     stuck.error = DiskError("The disk reported an input/output error.")
     stuck.gate.set()
-    sink = BehindSink(stuck, buffer_size=BUFFER)
+    sink = kind(stuck, buffer_size=BUFFER)
     with pytest.raises(DiskError, match="input/output error"):
         pour(sink, 0, len(DATA))
     with pytest.raises(DiskError):
