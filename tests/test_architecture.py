@@ -125,6 +125,7 @@ def test_a_look_at_the_lock_loads_neither_the_road_nor_pydantic(project: Path) -
         "fetcher.sync",
         "fetcher.transfer",
         "fetcher.disk.index",
+        "tomlkit",
     }
     assert "fetcher.pins" in loaded
     assert not (heavy | _HTTP_STACK | _OWN_LISTS) & loaded
@@ -135,7 +136,7 @@ def test_nothing_to_do_loads_neither_pydantic_nor_what_asks_a_hub(project: Path,
     """A start-up script must not wait for what is needed only when something is missing."""
     loaded = _loaded(_NORMAL_WAY, command, folder=project)
     assert "fetcher.project" in loaded
-    assert not (_HTTP_STACK | _OWN_LISTS | {"pydantic", "fetcher.sources.modelscope"}) & loaded
+    assert not (_HTTP_STACK | _OWN_LISTS | {"pydantic", "tomlkit", "fetcher.sources.modelscope"}) & loaded
 
 
 @pytest.mark.parametrize("command", ["status", "verify"])

@@ -116,11 +116,13 @@ class _Reader:
 
     Attributes:
         packages: Where each imported name comes from.
+        functions: What each name is that was imported under another one.
         texts: What each name stands for; several texts where nobody knows which.
         found: Calls with the number of lines in front of their part of the file.
     """
 
     packages: dict[str, str] = field(default_factory=dict)
+    functions: dict[str, str] = field(default_factory=dict)
     texts: dict[str, set[str]] = field(default_factory=dict)
     found: list[tuple[ast.Call, int]] = field(default_factory=list)
 
@@ -150,6 +152,7 @@ class _Reader:
                 )
             case ast.ImportFrom(module=str(module), names=names, level=0):
                 self.packages.update((each.asname or each.name, module.partition(".")[0]) for each in names)
+                self.functions.update((each.asname, each.name) for each in names if each.asname)
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=str(text))):
                 self.texts.setdefault(name, set()).add(text)
             case ast.Assign(targets=[ast.Name(id=name)]):
@@ -171,13 +174,15 @@ class _Reader:
 
     def _call(self, node: ast.Call, begin: int) -> Call | None:
         *owners, name = _dotted(node.func) or [""]
+        root = (*owners, name)[0]
+        name = name if owners else self.functions.get(name, name)
         loader = _LOADERS.get(name)
         if loader is None or not (not loader.owners or loader.owners & set(owners)):
             return None
         keywords = {each.arg: each.value for each in node.keywords if each.arg}
         identity = self._text(_argument(node, keywords, loader.keys, loader.place))
         dataset = loader.dataset or self._text(keywords.get("repo_type")) == "dataset"
-        source = self._source(identity, name, (*owners, name)[0], dataset=dataset) if identity else None
+        source = self._source(identity, name, root, dataset=dataset) if identity else None
         if source is None or identity is None:
             return None
         file = self._text(_argument(node, keywords, loader.file_keys, loader.place + 1)) if loader.file_keys else None

@@ -7,8 +7,9 @@ import pytest
 from typer.testing import CliRunner
 
 from fetcher.cli.app import app
+from fetcher.disk.atomic import write_atomic
 from fetcher.edits import Editor
-from fetcher.errors import BusyError, FetcherError
+from fetcher.errors import BusyError, DiskError, FetcherError
 from fetcher.formats.lock_toml import split_lock
 from fetcher.formats.manifest_entry import Entry
 from fetcher.project import Project
@@ -71,11 +72,13 @@ def test_add_writes_the_entry_locks_it_and_brings_its_files(at: Desk) -> None:
 def test_a_section_that_git_merged_wrongly_is_not_sealed_anew(at: Desk) -> None:
     """`add` is about its own model; what is wrong with another one stays to be seen."""
     lock = at.folder / "models.lock"
-    lock.write_text(lock.read_text("utf-8").replace(' 2"', ' 3"'), encoding="utf-8")
+    lock.write_text(
+        lock.read_text("utf-8").replace("[models.kept.requested]", '[models.kept.requested]\ninclude = ["x"]')
+    )
     broken = split_lock(lock.read_text("utf-8"))[1]["kept"]
     at.ok("add", "owner/new", "--no-sync")
     assert split_lock(lock.read_text("utf-8"))[1]["kept"] == broken
-    assert "kept.tree" in at.fetcher("lock", "--check").err
+    assert "kept.seal" in at.fetcher("lock", "--check").err
 
 
 _FAILURES: list[tuple[tuple[str, ...], int, str]] = [
@@ -180,17 +183,32 @@ def test_killed_between_the_files_the_same_command_does_the_rest(
 ) -> None:
     """models.lock is written first, and neither command minds a lock that is ahead."""
     monkeypatch.setenv("MODELSCOPE_ENDPOINT", hub.url)
-    editor = Editor(Project.find(at.folder))
-    edit = editor.add(Entry(name="new", source="modelscope:owner/new"))
-    editor.save(edit)
-    (at.folder / "models.toml").write_text(_MANIFEST, encoding="utf-8")
-    at.ok("add", "owner/new", "--no-sync")
-    at.ok("lock", "--check")
-    whole = _files(at)[0]
-    at.ok("remove", "new", "--no-sync")
-    (at.folder / "models.toml").write_text(whole, encoding="utf-8")
-    at.ok("remove", "new", "--no-sync")
-    at.ok("lock", "--check")
+    entry, before = Entry(name="new", source="modelscope:owner/new"), _files(at)
+    for command, names in ((["add", "owner/new"], {"kept", "new"}), (["remove", "new"], {"kept"})):
+        editor = Editor(Project.find(at.folder))
+        edit = editor.add(entry) if command[0] == "add" else editor.remove(["new"])
+        with monkeypatch.context() as killed:
+            killed.setattr("fetcher.edits.write_atomic", _Once())
+            with pytest.raises(DiskError):
+                editor.save(edit)
+        assert _files(at)[0] == before[0]
+        assert set(split_lock(_files(at)[1])[1]) == names
+        at.ok(*command, "--no-sync")
+        at.ok("lock", "--check")
+        before = _files(at)
+
+
+class _Once:
+    """Writes one file, and no other."""
+
+    def __init__(self) -> None:
+        self._is_done = False
+
+    def __call__(self, path: Path, data: bytes) -> None:
+        if self._is_done:
+            raise DiskError("killed")
+        self._is_done = True
+        write_atomic(path, data)
 
 
 def test_remove_leaves_what_was_edited(at: Desk) -> None:

@@ -19,7 +19,7 @@ def _sources(text: str) -> list[str]:
     [
         ('from transformers import AutoModel\nAutoModel.from_pretrained("a/b")', ["huggingface:a/b"]),
         ('from modelscope import AutoModel\nAutoModel.from_pretrained("a/b")', ["modelscope:a/b"]),
-        ('from modelscope.hub.snapshot_download import snapshot_download as f\nf("a/b")', []),
+        ('from modelscope.hub.snapshot_download import snapshot_download as f\nf("a/b")', ["modelscope:a/b"]),
         ('import modelscope as ms\nms.snapshot_download(model_id="a/b")', ["modelscope:a/b"]),
         ('from huggingface_hub import snapshot_download\nsnapshot_download(repo_id="gpt2")', ["huggingface:gpt2"]),
         ('snapshot_download("a/b", repo_type="dataset")', ["huggingface:datasets/a/b"]),
