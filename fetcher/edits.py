@@ -22,6 +22,7 @@ from fetcher.errors import BusyError, ConfigError, FetcherError
 from fetcher.formats.manifest_edit import default_groups, entry_names, with_entry, without_default_groups, without_entry
 from fetcher.formats.manifest_entry import Entry
 from fetcher.oneoff import Named, name_of, named, own_words
+from fetcher.own_git import own_git
 from fetcher.project import Project
 from fetcher.results import LockChange
 
@@ -117,6 +118,20 @@ class Editor:
         if edit.change.differs:
             write_atomic(self._project.lock_path, edit.change.text.encode("utf-8"), within=self._project.root)
         write_atomic(self._project.manifest_path, edit.text.encode("utf-8"))
+
+    def unignored(self, edit: Edit) -> list[str]:
+        """The targets of new entries that git would take into a commit, if the project is in a repository."""
+        models = self._project.with_manifest(edit.text).manifest.models
+        targets = [models[name].target for name in edit.names if name in models]
+        near = [target for target in targets if target and not os.path.isabs(target)]
+        return [target for target in near if self._would_take(target)]
+
+    def _would_take(self, target: str) -> bool:
+        try:  # with a file in it, as a pattern such as `/data/` is about folders
+            done = own_git(self._project.root, "check-ignore", "-q", "--", f"{target}/file")
+        except ConfigError:
+            return False
+        return done.returncode == 1  # 0: ignored; 128: no repository
 
     def _with(self, entry: Entry) -> str:
         there = self._project.manifest.models.get(ModelName(entry.name)) if _is_name(entry.name) else None

@@ -118,6 +118,8 @@ def add(
         return
     edit = editor.add(entry)
     editor.save(edit)
+    for folder in editor.unignored(edit):
+        render.say(f"note: git does not ignore {folder}; a line `/{folder}/` in .gitignore keeps it out of commits")
     _conclude(
         project, edit, None if no_sync else lambda: project.sync([entry.name], frozen=True), progress, common, json
     )

@@ -1,5 +1,6 @@
 """`fetcher add`, `remove` and `update`: both files move on, and nothing that was not meant."""
 
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -143,6 +144,18 @@ def test_dry_run_shows_what_is_taken_and_left(at: Desk) -> None:
     assert _files(at) == before
     assert sorted(store.rglob("*")) == had
     assert not (at.folder / ".fetcher").exists()
+
+
+def test_a_target_that_git_would_commit_is_told(at: Desk) -> None:
+    """`init` has git ignore models/ only; outside a repository there is nothing to tell."""
+    note = "note: git does not ignore data/new; a line `/data/new/` in .gitignore keeps it out of commits\n"
+    words = ("add", "owner/new", "--no-sync", "--target", "data/new")
+    assert "note" not in at.ok(*words).err
+    at.ok("remove", "new")
+    subprocess.run(["git", "init", "-q", str(at.folder)], check=True)
+    assert note in at.ok(*words).err
+    (at.folder / ".gitignore").write_text("/data/\n", encoding="utf-8")
+    assert "note" not in at.ok("add", "owner/new", "--no-sync", "--name", "three", "--target", "data/three").err
 
 
 def test_what_people_paste_is_a_source(at: Desk) -> None:
