@@ -13,7 +13,8 @@ What commands print with `--json`, and `fetcher sync`, `lock` and `verify` with 
 `make pages` from the schemas of `schemas/output/`, which `fetcher schema output NAME` prints; do not edit.
 
 One document on standard output, UTF-8, also of a command that fails: it then prints an [ErrorDocument](#errordocument),
-if it had nothing else to say. The exit code is the same as without `--json`. Sizes are in bytes. Later versions may add
+if it had nothing else to say; only a command line that cannot be read, such as one with an unknown option, is answered
+on standard error alone. The exit code is the same as without `--json`. Sizes are in bytes. Later versions may add
 keys.
 """
 
