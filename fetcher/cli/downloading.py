@@ -25,7 +25,7 @@ from fetcher.cli.common import (
     watcher,
     with_common,
 )
-from fetcher.cli.several import Excludes, Includes, SeveralValues
+from fetcher.cli.several import Excludes, Includes, SeveralValues, nothing_named
 from fetcher.core.kinds import BUILT_IN_SCHEMES, CacheLayout
 from fetcher.core.units import count_text, size_text
 from fetcher.errors import ConfigError
@@ -106,6 +106,8 @@ def download(
     from fetcher.oneoff import Destination, OneOff, name_of
 
     of_dataset = bool(dataset) or repo_type is RepoType.dataset
+    if not (words or model or dataset):
+        raise nothing_named("repository", "download", patterns=bool(include or exclude))
     found = _named(words or [], model=model, dataset=dataset, of_dataset=of_dataset)
     source, files, revision = found.source, list(found.files), revision or found.revision
     if files and (include or exclude):
@@ -184,19 +186,13 @@ def _named(words: list[str], *, model: str | None, dataset: str | None, of_datas
     """Which repository is meant, and which of its files.
 
     Raises:
-        ConfigError: None, or two.
+        ConfigError: Two are.
     """
     from fetcher.oneoff import named
 
     if model and dataset:
         raise ConfigError("--model and --dataset name two repositories.", fix="give one of them")
     given = dataset or model
-    if not given and not words:
-        raise ConfigError(
-            "No repository is named.",
-            facts=["after --include and --exclude all words up to the next option are patterns"],
-            fix="name it first: fetcher download OWNER/NAME --include '*.json'",
-        )
     text, files = (given, words) if given else (words[0], words[1:])
     found = named(text, dataset=of_dataset)
     return replace(found, files=(*found.files, *files))

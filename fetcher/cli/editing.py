@@ -19,10 +19,9 @@ from fetcher.cli.common import (
     with_common,
 )
 from fetcher.cli.locking import changes_document
-from fetcher.cli.several import Excludes, Includes, SeveralValues
+from fetcher.cli.several import Excludes, Includes, SeveralValues, nothing_named
 from fetcher.cli.syncing import report_document, tell_report
 from fetcher.core.units import count_text, size_text
-from fetcher.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,11 +92,7 @@ def add(
     from fetcher.formats.manifest_entry import Entry
 
     if not words:
-        raise ConfigError(
-            "No source is named.",
-            facts=["after --include and --exclude all words up to the next option are patterns"],
-            fix="name it first: fetcher add OWNER/NAME --include '*.json'",
-        )
+        raise nothing_named("source", "add", patterns=bool(include or exclude))
     project = open_project(common, events=watcher_of_lock(progress, quiet=common.quiet))
     here, root = folder_of(common), project.root
     wish = Entry(

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer.core import TyperCommand
 
+from fetcher.errors import ConfigError
+
 if TYPE_CHECKING:
     from typer._click.core import Context
 
@@ -24,6 +26,15 @@ class SeveralValues(TyperCommand):
     def parse_args(self, ctx: "Context", args: list[str]) -> list[str]:
         """As Command.parse_args, with the flag repeated for each value."""
         return super().parse_args(ctx, spread(args))
+
+
+def nothing_named(what: str, command: str, *, patterns: bool) -> ConfigError:
+    """The error where no word is left for `what`; with patterns on the line, they may have taken it."""
+    swallowed = ["after --include and --exclude all words up to the next option are patterns"] if patterns else []
+    example = " --include '*.json'" if patterns else ""
+    return ConfigError(
+        f"No {what} is named.", facts=swallowed, fix=f"name it first: fetcher {command} OWNER/NAME{example}"
+    )
 
 
 def spread(arguments: list[str]) -> list[str]:

@@ -171,6 +171,18 @@ def test_a_look_at_a_file_in_the_way_says_what_helps(at: Desk) -> None:
     )
 
 
+def test_a_command_without_its_source_says_how_to_name_it(at: Desk) -> None:
+    """Of patterns only where there are some; then they may be where it went."""
+    assert at.fetcher("download").err == (
+        "error: No repository is named.\n  fix: name it first: fetcher download OWNER/NAME\n"
+    )
+    assert at.fetcher("add", "--include", "*.json", "owner/model").err == (
+        "error: No source is named.\n"
+        "  after --include and --exclude all words up to the next option are patterns\n"
+        "  fix: name it first: fetcher add OWNER/NAME --include '*.json'\n"
+    )
+
+
 def test_a_lock_of_nothing_says_why(at: Desk) -> None:
     """Between `init` and the first model it would look as if all was done."""
     at.manifest("")
