@@ -242,6 +242,9 @@ class Workplace:
         else:
             self._save_look(work)
         self._staging.release([*work.done, *work.arrived(), *plan.keep])
+        if plan.fetch:
+            with contextlib.suppress(DiskError, OSError):  # what it could not remove a moment ago; else the next sync
+                self._staging.tidy()
         return _report(work)
 
     def _change(self, work: Work, steps: Sequence[Step]) -> None:
