@@ -27,6 +27,17 @@ def test_the_readme_s_manifests_are_good() -> None:
         assert read_manifest(block, file="README.md").models
 
 
+def test_the_policy_page_s_rules_are_good_and_it_names_every_format() -> None:
+    """People paste the rules; a format that no page names cannot be allowed."""
+    page = (_ROOT / "docs" / "policy.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```toml\n(.*?)```", page, flags=re.DOTALL)
+    corp = '[sources.corp]\nkind = "modelscope"\nendpoint = "https://hub.corp.example"\n'
+    policy = read_manifest(f"version = 1\n{corp}{block}", file="policy.md").policy
+    assert policy is not None
+    assert policy.records == {"license", "committed", "formats"}
+    assert [word for word in KNOWN if f"`{word}`" not in page] == []
+
+
 def test_the_readme_s_urls_and_folders_are_locked_and_synced(tmp_path: Path) -> None:
     """The example with a server on loopback in the place of its host."""
     (block,) = (each for each in re.findall(r"```toml\n(.*?)```", _README, flags=re.DOTALL) if "file:" in each)
