@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import fetcher
+from fetcher.core.content.words import KNOWN
 from fetcher.formats.manifest_toml import read_manifest
 from fetcher.serve.hub import Hub
 from tests.cli.command import desk
