@@ -196,7 +196,7 @@ class Workplace:
         if brought:
             size = size_text(sum(item.size for item in brought))
             self._events.note(f"{count_text(len(brought), 'file')} ({size}) taken from this machine")
-        return fetch_again(replace(plan, offered=sound), self._staging.stored(place))
+        return fetch_again(replace(plan, offered=sound), self._staging.stored(place) if stored or brought else stored)
 
     def knows(self, scan: Scan, plan: Plan) -> bool:
         """Whether the look has found out nothing that the index did not know before it."""

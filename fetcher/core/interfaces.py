@@ -272,7 +272,7 @@ class FetchRequest:
     def expected(self) -> Expected:
         """What its bytes must be."""
         origin = ""
-        if self.candidates:
+        if self.candidates and not (self.sha256 or self.git_blob):
             address = self.candidates[0].address
             origin = f"{address.ref}@{address.commit}/{address.path}"
         return Expected(size=self.size, sha256=self.sha256, git_blob=self.git_blob, origin=origin)

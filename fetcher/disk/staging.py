@@ -71,6 +71,8 @@ class Staging:
         own = self.store_for(wanted)
         if own.has(wanted.sha256, wanted.size):
             return own
+        if len(self._stores) == 1:
+            return None
         others = (store for store in self._stores.values() if store is not own)
         return next((store for store in others if store.has(wanted.sha256, wanted.size)), None)
 

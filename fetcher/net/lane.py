@@ -159,9 +159,9 @@ class Lane:
         """
         if (answer := self._kept(url, headers)) is not None:
             return answer
-        fields = {**self._headers, **headers}
-        if not self.takes(url) or not all(map(_SENDABLE.fullmatch, fields.values())):
+        if not self.takes(url) or not all(map(_SENDABLE.fullmatch, headers.values())):
             return None
+        fields = {**self._headers, **headers}
         if self._mine.wanted and self._mine.wanted[0][0] == url:
             self._mine.wanted.popleft()
         connection = self._asked_ahead(url, fields)

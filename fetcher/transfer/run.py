@@ -244,9 +244,9 @@ class Run:
     def _file(self, worker: int) -> Task | None:
         if self._files >= self.settings.jobs:
             return None
-        for queue in self._queue.in_turn(worker):
+        for queue in filter(None, self._queue.in_turn(worker)):
             slot = Slot(self, waits=True)
-            if queue and self._reserve(slot, queue[0].request.candidates):
+            if self._reserve(slot, queue[0].request.candidates):
                 jobs = self._queue.take(queue, self._run_of(queue, slot))
                 self._files += 1
                 return lambda: self._do_all(jobs, slot)

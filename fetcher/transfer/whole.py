@@ -79,7 +79,7 @@ class WholeFiles:
     def _whole_of(self, source: Source) -> SendsWhole | None:
         if not self._is_open:
             return None
-        with self._lock:
-            if id(source) not in self._sources:
+        if id(source) not in self._sources:
+            with self._lock:
                 self._sources[id(source)] = source if isinstance(source, SendsWhole) else None
-            return self._sources[id(source)]
+        return self._sources[id(source)]
