@@ -25,6 +25,7 @@ _FIRST_LARGE = 4  # a host nearby gains nothing from more, and one far away show
 _LIKE = 4  # times its size; a file that has less is over long before
 _FIRST_SMALL = 2  # performance.md, "2,000 files"
 _WINDOW_S = 0.15
+_BUSY = 0.6  # of all processors; a server on the same machine has the rest
 _SETTLE_S = 0.3  # besides round trips: how long new connections may take to bring bytes
 _REST_S = 5.0  # before the next trial; doubles up to a minute
 _REST_CAP_S = 60.0
@@ -70,6 +71,28 @@ class Look:
     round_trip_s: float
     is_wanted: bool
     is_many: bool = False
+
+
+class Load:
+    """Whether the processors are what a run waits for: more connections would only cost them more."""
+
+    def __init__(self, *, cores: int) -> None:
+        self._most = _BUSY * cores
+        self._then: tuple[float, float] | None = None
+        self._is_high = False
+
+    def is_high(self, now_s: float, used_s: float) -> bool:
+        """Take a look.
+
+        Args:
+            now_s: Any clock that only goes forward.
+            used_s: Processor time of this process so far.
+        """
+        then_s, before_s = self._then or (now_s, used_s)
+        if self._then is None or now_s - then_s >= _WINDOW_S:
+            self._is_high = used_s - before_s > self._most * (now_s - then_s)
+            self._then = now_s, used_s
+        return self._is_high
 
 
 @dataclass(slots=True)

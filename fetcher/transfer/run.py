@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from fetcher.core.connections import Connections, as_large_as, to_begin_with
+from fetcher.core.connections import Connections, Load, as_large_as, to_begin_with
 from fetcher.core.digest import Sha256
 from fetcher.core.interfaces import Candidate, Events
 from fetcher.core.pace import Pace
@@ -129,6 +129,7 @@ class Run:
             settings.jobs,
             to_begin_with([job.request.size for job in self._large], len(self._queue.small), cores=settings.cores),
         )
+        self._load = Load(cores=settings.cores)
         self._idle = 0
         self._lines: set[Line] = set()
         self._workers: list[threading.Thread] = []
@@ -174,8 +175,9 @@ class Run:
         with self._changed:
             now = self.clock()
             is_many = len(self._queue.small) > 2 * self.settings.connections
+            is_wanted = self._is_wanted() and not self._load.is_high(now, time.process_time())
             for link in self._links.all():
-                link.look(now, is_wanted=self._is_wanted(), is_many=is_many)
+                link.look(now, is_wanted=is_wanted, is_many=is_many)
             wanted = self._missing_hands()
             shown, self._shown = self._shown, self._links.connections
             self._changed.notify_all()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fetcher.core.connections import Connections, Look, to_begin_with
+from fetcher.core.connections import Connections, Load, Look, to_begin_with
 
 MB = 1e6
 
@@ -55,6 +55,13 @@ def drive(
 def test_several_files_begin_with_several_connections(large: list[int], small: int, cores: int, first: int) -> None:
     """A large file that is alone, or beside much smaller ones, has threads of its own."""
     assert to_begin_with(large, small, cores=cores) == first
+
+
+def test_busy_processors_are_seen_after_a_while() -> None:
+    """Receiving, writing and hashing of two files can fill two of them."""
+    load = Load(cores=2)
+    looks = [(0.0, 5.0), (0.1, 5.2), (0.2, 5.3), (0.3, 5.3), (0.4, 5.5), (0.6, 5.6)]
+    assert [load.is_high(now_s, used_s) for now_s, used_s in looks] == [False, False, True, True, False, False]
 
 
 def test_a_link_with_a_limit_a_connection_gets_all_that_are_allowed() -> None:
