@@ -39,7 +39,7 @@ def _piece() -> _Nothing:
 
 def main() -> None:
     """Run the command line."""
-    from fetcher.cli.app import run
+    from fetcher.__main__ import main as run
 
     usual = road.transfer_settings
 
