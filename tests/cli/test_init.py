@@ -16,7 +16,7 @@ def test_init_writes_what_a_repository_needs(tmp_path: Path) -> None:
     assert tomllib.loads(text) == {"version": 1}
     schema = text.splitlines()[0].removeprefix("#:schema ")
     assert (at.folder / schema).read_text(encoding="utf-8") == at.ok("schema", "models").out
-    assert at.ok("lock").err == "Wrote models.lock.\n"
+    assert at.ok("lock").err == "models.toml declares no model yet.\nWrote models.lock.\n"
     assert at.ok("sync").err == "models.toml declares no model yet.\n"
 
 
