@@ -215,7 +215,7 @@ def root_of(start: str | os.PathLike[str] | None, manifest: str) -> Path:
     for folder in (begin, *begin.parents):
         if os.path.isfile(folder / manifest):
             return folder
-        if os.path.lexists(folder / manifest):
+        if os.path.lexists(folder / manifest) and not os.path.isdir(folder / manifest):
             raise _no_file(folder / manifest)
     raise ConfigError(
         f"There is no {manifest} in {begin} or in a folder above it.",

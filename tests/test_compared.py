@@ -190,6 +190,8 @@ def _edited(program: _Fetcher | _Official) -> str:
     file = program.target / _SMALL
     file.unlink()
     file.write_bytes(b"[1]")
+    later = file.stat().st_mtime + 10  # hf does not see an edit of the second after the download
+    os.utime(file, (later, later))
     code = program.bring()
     words = f"{'kept' if file.read_bytes() == b'[1]' else 'replaced'}, exit {code}"
     file.unlink()

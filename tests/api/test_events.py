@@ -33,7 +33,7 @@ def _go_on(slow: FaultProxy) -> int:
     fetcher.Project.find(on_event=events.append).sync()
     assert fetcher.Project.find().status().is_synced()
     began = events[0]
-    assert (began.event, began.files) == ("transfer-started", 1), "small files were done before"
+    assert began.event == "transfer-started"
     return began.have or 0
 
 

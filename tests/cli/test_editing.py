@@ -217,11 +217,11 @@ class _Once:
     def __init__(self) -> None:
         self._is_done = False
 
-    def __call__(self, path: Path, data: bytes) -> None:
+    def __call__(self, path: Path, data: bytes, *, within: Path | None = None) -> None:
         if self._is_done:
             raise DiskError("killed")
         self._is_done = True
-        write_atomic(path, data)
+        write_atomic(path, data, within=within)
 
 
 def test_remove_leaves_what_was_edited(at: Desk) -> None:

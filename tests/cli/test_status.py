@@ -42,7 +42,9 @@ def test_what_is_missing_edited_in_the_way_and_unmanaged_is_told_apart(at: Desk,
         "  unmanaged: models/m/notes/\n"
         "  unmanaged: models/m/sub/x\n"
     )
-    assert done.err == "Run `fetcher sync` to bring the disk to the lock.\n"
+    assert done.err == (
+        "Move away what is in the way, or run `fetcher sync --force` to have it moved into .fetcher/trash/.\n"
+    )
     found = at.ok("status", "--json").json
     assert found["unmanaged"] == ["models/m/notes/", "models/m/sub/x"]
     assert (found["lock"], found["up_to_date"]) == ("fresh", False)

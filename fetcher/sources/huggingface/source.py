@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from fetcher.core.digest import Commit
 from fetcher.core.interfaces import Body, Description, RemoteAddress, Snapshot
@@ -211,7 +211,7 @@ class HuggingFaceSource:
             if following is None:
                 return
             # Of the link only the query counts: a mirror repeats the hub's own address.
-            query = urlsplit(following).query
+            query = following.partition("#")[0].partition("?")[2]
         raise self._words.odd(ref, "its pages lead in a circle")
 
     # asking
