@@ -118,7 +118,7 @@ def test_what_a_killed_sync_has_is_not_asked_for_again_where_ranges_work(
 
 def test_where_ranges_do_not_work_the_file_comes_again_from_its_start(at: Desk, server: GitServer) -> None:
     """giftless sends the whole file whatever is asked; what is here already is skipped."""
-    content = os.urandom(24 << 20)
+    content = os.urandom(48 << 20)
     repository = server.repository("owner/model")
     repository.publish({"weights.bin": content}, large=["*.bin"])
     _model(at, repository.source)
