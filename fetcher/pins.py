@@ -83,7 +83,7 @@ class Pins:
         Raises:
             ConfigError: With file, line, key and fix.
         """
-        return read_manifest(self._text_of(self.manifest_path), file=self.manifest_path.name)
+        return read_manifest(self.text_of(self.manifest_path), file=self.manifest_path.name)
 
     @cached_property
     def layout(self) -> Layout:
@@ -97,7 +97,7 @@ class Pins:
         except ConfigError as mistakes:
             name = self.manifest_path.name
             try:
-                layout = read_layout(self._text_of(self.manifest_path), file=name)
+                layout = read_layout(self.text_of(self.manifest_path), file=name)
             except ConfigError as error:
                 error.facts = (*error.facts, "needed with any lock: targets, groups, [sources] and [policy]")
                 raise
@@ -108,7 +108,7 @@ class Pins:
         """models.lock as it is now; None if there is none."""
         if not self.lock_path.exists():
             return None
-        return read_lock(self._text_of(self.lock_path), file=self.lock_path.name)
+        return read_lock(self.text_of(self.lock_path), file=self.lock_path.name)
 
     def findings(self, lock: Lock) -> "list[Finding]":
         """Everything in a lock that the policy denies or warns of; asks nobody."""
@@ -118,7 +118,7 @@ class Pins:
         from fetcher.core.verdicts import judge  # for those who have one
 
         places: dict[str, Place] = {
-            name: self._place([model.source, *(pin.source for pin in model.fallback)])
+            name: self.place_of([model.source, *(pin.source for pin in model.fallback)])
             for name, model in lock.models.items()
         }
         return judge(policy, lock, places, now_s=time.time())
@@ -139,7 +139,7 @@ class Pins:
             for note in require_allowed(found, what=self.lock_path.name):
                 self.events.note(note)
 
-    def _place(self, refs: "Sequence[SourceRef]") -> "Place":
+    def place_of(self, refs: "Sequence[SourceRef]") -> "Place":
         """What models.toml says of where a model comes from."""
         from fetcher.core.verdicts import Place
         from fetcher.sources.hosts import hosts_of
@@ -188,7 +188,7 @@ class Pins:
             )
         return known.lock
 
-    def _text_of(self, path: Path) -> str:
+    def text_of(self, path: Path) -> str:
         """A file's text, as `read_text` gives it; its digest is kept."""
         data = _bytes_of(path)
         self._digests[path] = digest_of(data)

@@ -8,8 +8,8 @@ Promises (tests/test_project.py, tests/api/test_project.py):
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,13 +19,10 @@ from fetcher.core.cache import shared_caches
 from fetcher.core.change import Usage
 from fetcher.core.choice import USUAL, Choice, choice_of, chosen_models
 from fetcher.core.interfaces import Events
-from fetcher.core.lock import Lock, LockedModel, staleness
-from fetcher.core.lockdiff import compare_locks
-from fetcher.core.manifest import Endpoint, Layout, Manifest
-from fetcher.core.outdated import Outlook
+from fetcher.core.lock import Lock, staleness
+from fetcher.core.manifest import Endpoint, Layout
 from fetcher.core.paths import ModelName
 from fetcher.core.plan import Plan
-from fetcher.core.preview import Preview
 from fetcher.core.proof import FULL, Depth
 from fetcher.core.variables import Provided, model_variables
 from fetcher.core.why import Why, why
@@ -39,17 +36,12 @@ from fetcher.disk.store import Store
 from fetcher.disk.tidy import usage
 from fetcher.disk.trash import Trash
 from fetcher.errors import ConfigError, InterruptedRun
-from fetcher.formats.conflict import Merged, has_markers, merge_conflict
-from fetcher.formats.lock_toml import LockText, write_lock, write_sections
 from fetcher.formats.manifest_toml import read_manifest
-from fetcher.outdated import outlooks
 from fetcher.pins import Pins
 from fetcher.places import locate
 from fetcher.prepare import Pair, prepare_fresh
-from fetcher.preview import preview
-from fetcher.resolve import KEEP_PINS, Upgrade, resolve
 from fetcher.results import LockChange, Status
-from fetcher.road import Guard, Road, Wishes, catalog_of, require_allowed_environment, rooted, transfer_settings
+from fetcher.road import Guard, Road, Wishes, rooted
 from fetcher.settings import MANIFEST, Settings
 from fetcher.sources.caches import cache_variables, official_caches, own_caches
 from fetcher.survey import Survey, Surveyor
@@ -58,8 +50,10 @@ from fetcher.undo import Undoer, Undone
 from fetcher.watch import Event, Listener
 
 if TYPE_CHECKING:
-    from fetcher.sources.catalog import Catalog
-    from fetcher.transfer import StoreHasher, StorePeeker
+    from fetcher.core.outdated import Outlook
+    from fetcher.core.preview import Preview
+    from fetcher.pinner import Pinner
+    from fetcher.resolve import Upgrade
 
 
 @dataclass(kw_only=True)
@@ -132,35 +126,19 @@ class Project(Pins):
             PolicyError: The lock would break the policy; it is not written.
             FetcherError: A source does not answer, wants a token or lies.
         """
+        from fetcher.resolve import Upgrade
+
         self._reread()
         names = None if upgrade is True else frozenset(_words(upgrade or ()))
         with self._listening():
-            change = self.resolve(Upgrade(names=names) if upgrade else KEEP_PINS)
+            change = self.resolve(Upgrade(names=names) if upgrade else None)
         self.save_lock(change)
         return change
 
-    def resolve(self, upgrade: Upgrade = KEEP_PINS) -> LockChange:
+    def resolve(self, upgrade: "Upgrade | None" = None) -> LockChange:
         """Ask the sources what the manifest means now; merges a lock with conflict markers.  Writes nothing."""
-        merged = self._merged()
-        known = merged.text if merged else self.lock_text()
-        before = known.lock if known else Lock()
-        with closing(self._catalog()) as catalog:
-            after = resolve(
-                self.manifest,
-                before,
-                catalog,
-                hasher=self._hasher(),
-                peeker=self._peeker(),
-                upgrade=upgrade,
-                events=self.events,
-            )
-        self.require_allowed(after)
-        self._road().surveyor.everything(after)  # refuses two models with one spot
-        text = write_lock(after, known)
-        differs = known is None or text != self._text_of(self.lock_path)
-        changes = tuple(compare_locks(before, after))
-        verdicts = merged.verdicts if merged else ()
-        return LockChange(lock=after, text=text, changes=changes, differs=differs, merged=verdicts)
+        pinner = self._pinner()
+        return pinner.all(upgrade) if upgrade else pinner.all()
 
     def with_manifest(self, text: str) -> Self:
         """The same project as if models.toml were this text, for a look before it is written.
@@ -174,43 +152,15 @@ class Project(Pins):
 
     def resolve_only(self, name: ModelName) -> LockChange:
         """As `resolve`, for one model anew; every other section stays as it is.  Writes nothing."""
-        known = self.lock_text()
-        before = known.lock if known else Lock()
-        spec = self.manifest.models[name]
-        alone = Manifest(models={name: spec}, sources=self.manifest.sources)
-        with closing(self._catalog()) as catalog:
-            model = resolve(
-                alone,
-                before,
-                catalog,
-                hasher=self._hasher(),
-                peeker=self._peeker(),
-                upgrade=KEEP_PINS,
-                events=self.events,
-            ).models[name]
-        change = self._changed(known, {name: model})
-        self.require_allowed(change.lock, only=name)
-        return change
+        return self._pinner().one(name)
 
     def without(self, names: Iterable[ModelName]) -> LockChange:
         """The lock without the sections of models; every other section stays as it is.  Writes nothing."""
-        known = self.lock_text()
-        there = known.lock.models if known else {}
-        return self._changed(known, {name: None for name in names if name in there})
+        return self._pinner().without(names)
 
-    def _changed(self, known: LockText | None, sections: Mapping[ModelName, LockedModel | None]) -> LockChange:
-        before = known.lock if known else Lock()
-        kept = {name: model for name, model in before.models.items() if name not in sections}
-        models = {**kept, **{name: model for name, model in sections.items() if model}}
-        after = Lock(models=dict(sorted(models.items())))
-        self._road().surveyor.everything(after)  # refuses two models with one spot
-        text = write_sections(known, sections) if sections else ""
-        return LockChange(lock=after, text=text, changes=tuple(compare_locks(before, after)), differs=bool(sections))
-
-    def preview(self, name: ModelName) -> Preview:
+    def preview(self, name: ModelName) -> "Preview":
         """Which files a model of models.toml would have.  Asks its source for a listing; writes nothing."""
-        with closing(self._catalog()) as catalog:
-            return preview(self.manifest.models[name], catalog)
+        return self._pinner().preview(name)
 
     def prune(self, names: Iterable[str]) -> Report:
         """Remove what fetcher has placed for models that are no longer declared, as a sync of everything would.
@@ -223,7 +173,7 @@ class Project(Pins):
         with self._listening():
             return self._road().sync(known.lock if known else Lock(), Wishes(choice=Choice(gone=_words(names))))
 
-    def outdated(self, names: Iterable[str] = (), *, groups: Iterable[str] = ()) -> list[Outlook]:
+    def outdated(self, names: Iterable[str] = (), *, groups: Iterable[str] = ()) -> "list[Outlook]":
         """What the sources have now, beside what the lock pins; `fetcher outdated`.
 
         Args:
@@ -234,21 +184,7 @@ class Project(Pins):
             ConfigError, DifferenceError: No lock, or no such model or group.
             NotFoundError, AuthError, SourceError, IntegrityError: From the sources.
         """
-        lock = self.frozen_lock()
-        chosen = chosen_models(lock, choice_of(names, groups).without_defaults(), self.layout)
-        some = Lock(models={name: lock.models[name] for name in chosen})
-        with closing(self._catalog()) as catalog:
-            return outlooks(self.manifest, some, catalog)
-
-    def _catalog(self) -> "Catalog":
-        """The sources; refuses those that the policy denies before anybody is asked."""
-        self._require_allowed_places()
-        return catalog_of(self.settings, self.endpoints, root=self.root, addresses=self.manifest.addresses)
-
-    def _merged(self) -> Merged | None:
-        """models.lock merged by fetcher, if git left a conflict in it."""
-        text = self._text_of(self.lock_path) if self.lock_path.exists() else ""
-        return merge_conflict(text, self.manifest, file=self.lock_path.name) if has_markers(text) else None
+        return self._pinner().outlooks(choice_of(names, groups).without_defaults())
 
     def save_lock(self, change: LockChange) -> bool:
         """Write models.lock if its bytes differ; returns whether it was written."""
@@ -470,37 +406,10 @@ class Project(Pins):
         self.require_allowed(lock)
         return lock
 
-    def _require_allowed_places(self) -> None:
-        """Refuse sources and hosts that the policy denies.
+    def _pinner(self) -> "Pinner":
+        from fetcher.pinner import Pinner  # what asks sources is not loaded by what only looks at the disk
 
-        Raises:
-            PolicyError: There is one.
-        """
-        policy = self.manifest.policy
-        if policy is None:
-            return
-        from fetcher.core.verdicts import judge_place, require_allowed
-
-        found = [
-            each
-            for name, spec in self.manifest.models.items()
-            for each in judge_place(policy, name, self._place([spec.source, *spec.fallback]))
-        ]
-        require_allowed(found, what=self.manifest_path.name)  # warnings are noted with the lock
-        refs = [ref for spec in self.manifest.models.values() for ref in (spec.source, *spec.fallback)]
-        require_allowed_environment(policy, refs, self.settings.environment, self.events)
-
-    def _peeker(self) -> "StorePeeker":
-        from fetcher.transfer import StorePeeker
-
-        retry = transfer_settings(self.settings, keep_going=False).retry
-        return StorePeeker(Store(self.settings.store), retry=retry, stop=self.stop)
-
-    def _hasher(self) -> "StoreHasher":
-        from fetcher.transfer import StoreHasher
-
-        settings = transfer_settings(self.settings, keep_going=False)
-        return StoreHasher(Store(self.settings.store), settings=settings, events=self.events, stop=self.stop)
+        return Pinner(pins=self, endpoints=self.endpoints, surveyor=self._road().surveyor, stop=self.stop)
 
     def _registry(self) -> Registry:
         return Registry(self.settings.store / "projects")
