@@ -144,7 +144,7 @@ def test_a_look_at_the_disk_loads_nothing_that_changes_it(project: Path, command
     """Engine, sources and file locks are a quarter of what there is to load."""
     loaded = _loaded(_NORMAL_WAY, command, folder=project)
     assert "fetcher.road" in loaded
-    assert not {"fetcher.transfer", "fetcher.sources.catalog", "filelock"} & loaded
+    assert not {"fetcher.transfer", "fetcher.sources.catalog", "filelock", "fetcher.pinner", "fetcher.resolve"} & loaded
 
 
 def test_what_fetches_bytes_loads_no_command_line_but_ours(tmp_path: Path) -> None:
