@@ -12,6 +12,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks import data, machine, peers, report, scenarios
@@ -66,6 +67,8 @@ def _refuse_untrue_results(options: argparse.Namespace) -> None:
     partial = options.quick or options.set or options.scenario or options.peer or options.rounds < _LEAST_ROUNDS
     if options.write and partial:
         raise SystemExit(f"--write needs all scenarios and clients at full size, {_LEAST_ROUNDS} rounds or more.")
+    if (options.write or options.plot) and find_spec("matplotlib") is None:
+        raise SystemExit("A plot is drawn by matplotlib, which is not installed: make .venv/.bench")
 
 
 def _scenarios(options: argparse.Namespace) -> list[Scenario]:
