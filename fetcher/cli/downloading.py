@@ -44,6 +44,38 @@ class RepoType(StrEnum):
     dataset = "dataset"
 
 
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="SOURCE [FILE]...",
+        help="The repository, such as AI-ModelScope/gpt2 or hf:gpt2, and names of its files.",
+        show_default=False,
+    ),
+]
+Model = Annotated[str | None, typer.Option("--model", metavar="SOURCE", help="In place of SOURCE.")]
+Dataset = Annotated[str | None, typer.Option("--dataset", metavar="SOURCE", help="A dataset, in place of SOURCE.")]
+Kind = Annotated[RepoType, typer.Option("--repo-type", "--repo_type", help="What SOURCE is.")]
+Revision = Annotated[str | None, typer.Option("--revision", help="Branch, tag or commit.")]
+LocalDir = Annotated[Path | None, typer.Option("--local-dir", "--local_dir", metavar="DIR", help="Put the files here.")]
+CacheDir = Annotated[
+    Path | None, typer.Option("--cache-dir", "--cache_dir", metavar="DIR", help="Put them in DIR/OWNER/NAME.")
+]
+Layout = Annotated[
+    CacheLayout | None, typer.Option("--layout", help="Place them as this library's cache does.", show_default=False)
+]
+HubAddress = Annotated[str | None, typer.Option("--endpoint", metavar="URL", help="Another address of the hub.")]
+Token = Annotated[
+    str | None, typer.Option("--token", help="Seen by all users of this machine; better run `fetcher login`.")
+]
+PrintManifest = Annotated[
+    bool, typer.Option("--print-manifest", help="Print the [models.NAME] that declares it; do nothing.")
+]
+Workers = Annotated[
+    int | None,
+    typer.Option("--jobs", "-j", "--max-workers", "--max_workers", min=1, help="Files at a time.", show_default="16"),
+]
+
+
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
     app.command(cls=SeveralValues, epilog="Example: fetcher download AI-ModelScope/gpt2 --include 'onnx/*' '*.json'")(
@@ -53,49 +85,22 @@ def add_to(app: typer.Typer) -> None:
 
 def download(
     common: Common,
-    words: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="SOURCE [FILE]...",
-            help="The repository, such as AI-ModelScope/gpt2 or hf:gpt2, and names of its files.",
-            show_default=False,
-        ),
-    ] = None,
-    model: Annotated[str | None, typer.Option("--model", metavar="SOURCE", help="In place of SOURCE.")] = None,
-    dataset: Annotated[
-        str | None, typer.Option("--dataset", metavar="SOURCE", help="A dataset, in place of SOURCE.")
-    ] = None,
-    repo_type: Annotated[RepoType, typer.Option("--repo-type", "--repo_type", help="What SOURCE is.")] = RepoType.model,
-    revision: Annotated[str | None, typer.Option("--revision", help="Branch, tag or commit.")] = None,
+    words: Words = None,
+    model: Model = None,
+    dataset: Dataset = None,
+    repo_type: Kind = RepoType.model,
+    revision: Revision = None,
     include: Includes = None,
     exclude: Excludes = None,
-    local_dir: Annotated[
-        Path | None, typer.Option("--local-dir", "--local_dir", metavar="DIR", help="Put the files here.")
-    ] = None,
-    cache_dir: Annotated[
-        Path | None, typer.Option("--cache-dir", "--cache_dir", metavar="DIR", help="Put them in DIR/OWNER/NAME.")
-    ] = None,
-    layout: Annotated[
-        CacheLayout | None,
-        typer.Option("--layout", help="Place them as this library's cache does.", show_default=False),
-    ] = None,
-    endpoint: Annotated[
-        str | None, typer.Option("--endpoint", metavar="URL", help="Another address of the hub.")
-    ] = None,
-    token: Annotated[
-        str | None, typer.Option("--token", help="Seen by all users of this machine; better run `fetcher login`.")
-    ] = None,
+    local_dir: LocalDir = None,
+    cache_dir: CacheDir = None,
+    layout: Layout = None,
+    endpoint: HubAddress = None,
+    token: Token = None,
     offline: Offline = False,
     dry_run: DryRun = False,
-    print_manifest: Annotated[
-        bool, typer.Option("--print-manifest", help="Print the [models.NAME] that declares it; do nothing.")
-    ] = False,
-    jobs: Annotated[
-        int | None,
-        typer.Option(
-            "--jobs", "-j", "--max-workers", "--max_workers", min=1, help="Files at a time.", show_default="16"
-        ),
-    ] = None,
+    print_manifest: PrintManifest = False,
+    jobs: Workers = None,
     connections: Connections = None,
     limit_rate: LimitRate = None,
     progress: Progress = Style.auto,

@@ -33,6 +33,37 @@ if TYPE_CHECKING:
     from fetcher.results import LockChange
     from fetcher.sync import Report
 
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="SOURCE [FILE]...",
+        help="The model, such as AI-ModelScope/gpt2, hf:OWNER/NAME, git+https://…, https://…/file.bin, ./folder or "
+        "the address of a hub's page, and names of its files.",
+        show_default=False,
+    ),
+]
+Name = Annotated[str | None, typer.Option("--name", help="Name of the model.", show_default="last word of SOURCE")]
+Revision = Annotated[
+    str | None, typer.Option("--revision", help="Branch, tag or commit.", show_default="that of the source")
+]
+Target = Annotated[
+    str | None, typer.Option("--target", metavar="DIR", help="Folder of its files.", show_default="models/NAME")
+]
+GroupsOfIt = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--group",
+        metavar="GROUP",
+        help="A group to put it in.",
+        show_default=False,
+        autocompletion=completing.group_names,
+    ),
+]
+Fallback = Annotated[
+    list[str] | None,
+    typer.Option("--fallback", metavar="SOURCE", help="Another home of the same bytes.", show_default=False),
+]
+OnlyShow = Annotated[bool, typer.Option("--dry-run", help="Show which files would be taken and left; write nothing.")]
 NoSync = Annotated[bool, typer.Option("--no-sync", help="Write models.toml and models.lock only.")]
 
 
@@ -46,44 +77,16 @@ def add_to(app: typer.Typer) -> None:
 
 def add(
     common: Common,
-    words: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="SOURCE [FILE]...",
-            help="The model, such as AI-ModelScope/gpt2, hf:OWNER/NAME, git+https://…, https://…/file.bin, ./folder or "
-            "the address of a hub's page, and names of its files.",
-            show_default=False,
-        ),
-    ] = None,
-    name: Annotated[
-        str | None, typer.Option("--name", help="Name of the model.", show_default="last word of SOURCE")
-    ] = None,
-    revision: Annotated[
-        str | None, typer.Option("--revision", help="Branch, tag or commit.", show_default="that of the source")
-    ] = None,
+    words: Words = None,
+    name: Name = None,
+    revision: Revision = None,
     include: Includes = None,
     exclude: Excludes = None,
-    target: Annotated[
-        str | None, typer.Option("--target", metavar="DIR", help="Folder of its files.", show_default="models/NAME")
-    ] = None,
-    group: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--group",
-            metavar="GROUP",
-            help="A group to put it in.",
-            show_default=False,
-            autocompletion=completing.group_names,
-        ),
-    ] = None,
-    fallback: Annotated[
-        list[str] | None,
-        typer.Option("--fallback", metavar="SOURCE", help="Another home of the same bytes.", show_default=False),
-    ] = None,
+    target: Target = None,
+    group: GroupsOfIt = None,
+    fallback: Fallback = None,
     no_sync: NoSync = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show which files would be taken and left; write nothing.")
-    ] = False,
+    dry_run: OnlyShow = False,
     progress: Progress = Style.auto,
     json: Json = False,
 ) -> None:

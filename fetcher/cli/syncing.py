@@ -1,8 +1,9 @@
 """`fetcher sync`."""
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
@@ -37,6 +38,27 @@ if TYPE_CHECKING:
 
 
 Frozen = Annotated[bool, typer.Option("--frozen", help="Use the lock as it is, even if it is stale.")]
+Check = Annotated[bool, typer.Option("--check", help="Change nothing; exit 1 when the disk differs.")]
+Force = Annotated[bool, typer.Option("--force", help="Move what is in the way into .fetcher/trash/ and go on.")]
+NoPrune = Annotated[bool, typer.Option("--no-prune", help="Leave files that are no longer wanted.")]
+KeepGoing = Annotated[bool, typer.Option("--keep-going", help="Finish the other models when one fails; exit 3.")]
+Adopt = Annotated[
+    list[Path] | None, typer.Option("--adopt", metavar="DIR", help="Take files with the right bytes from DIR.")
+]
+Wait = Annotated[
+    float | None, typer.Option("--wait", min=0, metavar="SECONDS", help="Wait for another fetcher; then exit 10.")
+]
+
+
+class Chosen(TypedDict):
+    """What a look and a sync are told alike."""
+
+    names: Iterable[str]
+    groups: Iterable[str]
+    all_groups: bool
+    frozen: bool
+    force: bool
+    prune: bool
 
 
 def add_to(app: typer.Typer) -> None:
@@ -48,27 +70,18 @@ def sync(
     common: Common,
     names: Names = None,
     frozen: Frozen = False,
-    check: Annotated[bool, typer.Option("--check", help="Change nothing; exit 1 when the disk differs.")] = False,
+    check: Check = False,
     dry_run: DryRun = False,
     offline: Offline = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Move what is in the way into .fetcher/trash/ and go on.")
-    ] = False,
-    no_prune: Annotated[bool, typer.Option("--no-prune", help="Leave files that are no longer wanted.")] = False,
-    keep_going: Annotated[
-        bool, typer.Option("--keep-going", help="Finish the other models when one fails; exit 3.")
-    ] = False,
-    adopt: Annotated[
-        list[Path] | None,
-        typer.Option("--adopt", metavar="DIR", help="Take files with the right bytes from DIR."),
-    ] = None,
+    force: Force = False,
+    no_prune: NoPrune = False,
+    keep_going: KeepGoing = False,
+    adopt: Adopt = None,
     jobs: Jobs = None,
     connections: Connections = None,
     limit_rate: LimitRate = None,
     progress: Progress = Style.auto,
-    wait: Annotated[
-        float | None, typer.Option("--wait", min=0, metavar="SECONDS", help="Wait for another fetcher; then exit 10.")
-    ] = None,
+    wait: Wait = None,
     group: Groups = None,
     all_groups: AllGroups = False,
     json: Json = False,
@@ -88,29 +101,20 @@ def sync(
         adopt=existing_folders("--adopt", adopt or ()),
     )
     project = open_project(common, flags, events=watcher(progress, quiet=common.quiet))
+    chosen: Chosen = {
+        "names": names or (),
+        "groups": group or (),
+        "all_groups": all_groups,
+        "frozen": frozen,
+        "force": force,
+        "prune": not no_prune,
+    }
     if check or dry_run:
-        plan = project.plan(
-            names or (),
-            groups=group or (),
-            all_groups=all_groups,
-            frozen=frozen,
-            force=force,
-            prune=not no_prune,
-        )
-        _look_only(project, plan, check=check, json=json)
+        _look_only(project, project.plan(**chosen), check=check, json=json)
         return
     project.guard = lambda: interrupt.softly(project.stop)
     began = time.monotonic()
-    report = project.sync(
-        names or (),
-        groups=group or (),
-        all_groups=all_groups,
-        frozen=frozen,
-        force=force,
-        prune=not no_prune,
-        offline=offline,
-        keep_going=keep_going,
-    )
+    report = project.sync(**chosen, offline=offline, keep_going=keep_going)
     if json:
         render.document(report_document(report))
     tell_report(project, report, time.monotonic() - began)

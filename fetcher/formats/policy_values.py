@@ -5,7 +5,7 @@ checked: kinds of source, formats, sizes and ages.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from fetcher.core.content.words import KNOWN, MEANINGS, REMOTE_CODE
 from fetcher.core.hints import closest
@@ -85,19 +85,20 @@ def _one_of(text: str, words: Collection[str]) -> str:
 
 def size(text: str) -> str:
     """A size; `units.parse_size` reads it."""
-    try:
-        parse_size(text)
-    except ValueError:
-        raise refusal("is not a size", expected="a size such as `500M` or `20G`", fix="correct the size") from None
-    return text
+    return _parsed(text, parse_size, what="a size", such_as="`500M` or `20G`")
 
 
 def age(text: str) -> str:
     """An age; `units.parse_age` reads it."""
+    return _parsed(text, parse_age, what="an age", such_as="`7d` or `12h`")
+
+
+def _parsed(text: str, parse: Callable[[str], object], *, what: str, such_as: str) -> str:
     try:
-        parse_age(text)
+        parse(text)
     except ValueError:
-        raise refusal("is not an age", expected="an age such as `7d` or `12h`", fix="correct the age") from None
+        noun = what.rpartition(" ")[2]
+        raise refusal(f"is not {what}", expected=f"{what} such as {such_as}", fix=f"correct the {noun}") from None
     return text
 
 
