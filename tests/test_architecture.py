@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from fetcher.cli.commands import MODULES
+
 _PACKAGE = Path(__file__).parents[1] / "fetcher"
 _MODULES = sorted(_PACKAGE.rglob("*.py"))
 _LONGEST = 60  # lines of a function, signature and docstring included; the cleanest anchors stay below 77
@@ -129,6 +131,13 @@ def test_a_look_at_the_lock_loads_neither_the_road_nor_pydantic(project: Path) -
     }
     assert "fetcher.pins" in loaded
     assert not (heavy | _HTTP_STACK | _OWN_LISTS) & loaded
+
+
+@pytest.mark.parametrize(("command", "module"), [("sync", "syncing"), ("verify", "verifying")])
+def test_a_command_loads_no_other_command(project: Path, command: str, module: str) -> None:
+    """Their options would have to be read, too: a fifth of the time in which a short command is loaded."""
+    loaded = _loaded(_NORMAL_WAY, command, folder=project)
+    assert {f"fetcher.cli.{each}" for each in MODULES.values()} & loaded == {f"fetcher.cli.{module}"}
 
 
 @pytest.mark.parametrize("command", ["sync", "status"])

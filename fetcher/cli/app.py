@@ -1,4 +1,4 @@
-"""The command line's frame: the commands, their common options, exit codes and signals.
+"""The command line's frame: common options, exit codes and signals.
 
 Decides nothing about files; project.py does.
 """
@@ -9,26 +9,8 @@ from typing import Annotated
 
 import typer
 
-from fetcher.cli import (
-    checking,
-    comparing,
-    credentials,
-    downloading,
-    editing,
-    explaining,
-    interrupt,
-    locking,
-    looking,
-    merging,
-    moving,
-    render,
-    running,
-    starting,
-    storing,
-    syncing,
-    undoing,
-    verifying,
-)
+from fetcher.cli import interrupt, render
+from fetcher.cli.commands import Commands
 from fetcher.cli.common import Directory, ManifestName, Quiet, Verbose, remember_common
 from fetcher.errors import ConfigError, DiskError, FetcherError, InterruptedRun
 
@@ -39,6 +21,7 @@ _EPILOG = (
 
 app = typer.Typer(
     name="fetcher",
+    cls=Commands,
     help="Declares, locks and syncs the model files of a repository.",
     epilog=_EPILOG,
     no_args_is_help=True,
@@ -67,24 +50,6 @@ def main(
 ) -> None:
     """Declares, locks and syncs the model files of a repository."""
     remember_common(ctx, directory, manifest, quiet, verbose)
-
-
-starting.add_to(app)
-editing.add_to(app)
-locking.add_to(app)
-merging.add_to(app)
-checking.add_to(app)
-syncing.add_to(app)
-looking.add_to(app)
-explaining.add_to(app)
-moving.add_to(app)
-comparing.add_to(app)
-running.add_to(app)
-undoing.add_to(app)
-downloading.add_to(app)
-credentials.add_to(app)
-verifying.add_to(app)
-storing.add_to(app)
 
 
 def run() -> None:

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 import typer
 
+from fetcher.cli import commands
 from fetcher.cli.app import app
+from fetcher.cli.commands import MODULES, commands_of
 
 _ROOT = Path(__file__).parents[2]
 _README = (_ROOT / "README.md").read_text(encoding="utf-8")
@@ -48,6 +50,16 @@ def test_a_command_has_a_sentence_of_help_and_each_option_too(words: str) -> Non
     assert re.fullmatch(r"[A-Z].{15,}\.", first), first
     told = [each for each in command.params if not getattr(each, "hidden", False) and each.name not in ("ctx", "help")]
     assert command.hidden or [each.name for each in told if not getattr(each, "help", "")] == []
+
+
+def test_each_command_is_told_of_with_its_module() -> None:
+    """Each is loaded by itself; one that is missing in the table could not be called."""
+    assert {module: [*commands_of(module)] for module in MODULES.values()} == {
+        module: [name for name, its in MODULES.items() if its == module] for module in MODULES.values()
+    }
+    modules = Path(commands.__file__).parent.glob("*.py")
+    adding = {path.stem for path in modules if "\ndef add_to(" in path.read_text(encoding="utf-8")}
+    assert adding == set(MODULES.values())
 
 
 @pytest.mark.parametrize("words", _COMMANDS)
