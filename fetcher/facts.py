@@ -11,13 +11,14 @@ Promises (tests/test_policy.py):
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
 from fetcher.core.content.judge import format_of
 from fetcher.core.content.texts import card_license
 from fetcher.core.digest import Sha256
+from fetcher.core.immutable import immutable
 from fetcher.core.interfaces import Candidate, Describing, Description, FetchRequest, RemoteAddress, RemoteFile
 from fetcher.core.lock import UNKNOWN, LockedFile, LockedModel
 from fetcher.core.paths import RepoPath
@@ -43,7 +44,7 @@ class Peeker(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Question:
     """A model that is being locked, and what is to be found out of it.
 
@@ -60,7 +61,7 @@ class Question:
     known: LockedModel | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Facts:
     """What a section of the lock says beside its files (core.lock.LockedModel)."""
 

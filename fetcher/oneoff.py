@@ -22,6 +22,7 @@ from pathlib import Path
 
 from fetcher.core.cache import cache_repository
 from fetcher.core.choice import EVERYTHING
+from fetcher.core.immutable import immutable
 from fetcher.core.interfaces import Events, NoEvents, RemoteFile
 from fetcher.core.lock import Lock, LockedModel
 from fetcher.core.manifest import (
@@ -71,7 +72,7 @@ _IN_WORDS = (  # what a fix says of models.toml, and what it is for who has none
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Named:
     """What a person has named.
 
@@ -136,7 +137,7 @@ def with_hub(settings: Settings, source: SourceRef, *, endpoint: str | None, tok
     return replace(settings, environment=environment)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Destination:
     """Where the files are to go.
 
@@ -161,7 +162,7 @@ class Destination:
         return replace(self, local=local, cache=cache)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Outcome:
     """What a download did.
 
@@ -321,7 +322,7 @@ class OneOff:
 _WISHES = Wishes(choice=EVERYTHING, prune=False, take_names=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class _Place:
     """A folder for a repository.
 

@@ -1,7 +1,6 @@
 """What `Project.lock` and `Project.status` give back."""
 
-from dataclasses import dataclass
-
+from fetcher.core.immutable import immutable
 from fetcher.core.lock import Lock, Staleness
 from fetcher.core.lockdiff import ModelChange
 from fetcher.core.lockmerge import Verdict
@@ -9,7 +8,7 @@ from fetcher.core.plan import Plan
 from fetcher.survey import Survey
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class LockChange:
     """What `lock` would write, how it differs from what is there, and how a conflict in that was settled.
 
@@ -28,7 +27,7 @@ class LockChange:
     merged: tuple[Verdict, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Status:
     """How the lock and the disk stand.
 

@@ -12,7 +12,7 @@ Promises (tests/test_sync.py, test_user_files.py, test_project.py):
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from fetcher.core.change import Bounds
 from fetcher.core.choice import USUAL, Choice
 from fetcher.core.digest import Sha256
+from fetcher.core.immutable import immutable
 from fetcher.core.interfaces import Events, FetchRequest
 from fetcher.core.lock import Lock, LockedModel
 from fetcher.core.manifest import Endpoint, Layout, SourceRef
@@ -50,7 +51,7 @@ _PATIENCE_S = 1.0  # of waiting in silence for another fetcher
 Guard = Callable[[], AbstractContextManager[object]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Wishes:
     """What a sync is asked to do about the plan.
 
@@ -70,7 +71,7 @@ class Wishes:
     take_names: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Road:
     """One project's road.
 

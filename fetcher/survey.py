@@ -4,12 +4,13 @@ Changes nothing.  What is done about it is road.py's.
 """
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from fetcher.core.cache import CachePlace, cache_places
 from fetcher.core.choice import Choice, chosen_models, targets_of
+from fetcher.core.immutable import immutable
 from fetcher.core.lock import Lock, LockedModel
 from fetcher.core.manifest import Layout
 from fetcher.core.paths import ModelName
@@ -23,7 +24,7 @@ from fetcher.disk.unmanaged import Beside, look_beside
 from fetcher.sync import Workplace
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Survey:
     """The disk beside the lock.
 

@@ -14,11 +14,12 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 from fetcher.core.change import Step
 from fetcher.core.digest import Sha256
+from fetcher.core.immutable import immutable
 from fetcher.core.interfaces import Candidate, Events, FetchRequest, RemoteAddress, Source
 from fetcher.core.lock import LockedModel
 from fetcher.core.manifest import SourceRef
@@ -47,7 +48,7 @@ _TOGETHER = 512  # files whose copies wait for one sync of the disk
 Fetch = Callable[[Sequence[tuple[FetchRequest, Wanted]]], Mapping[Sha256, FetcherError]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Report:
     """What a sync did.
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from fetcher.core.change import Act, Former, Step
 from fetcher.core.digest import Sha256
+from fetcher.core.immutable import immutable
 from fetcher.core.paths import RepoPath
 from fetcher.core.plan import Leftover, State, Wanted
 from fetcher.core.undo import Seen, Way, way_back
@@ -30,7 +31,7 @@ from fetcher.disk.trash import Change
 from fetcher.errors import BlockedError, DiskError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Undone:
     """What an undo did, by spots.
 
@@ -47,7 +48,7 @@ class Undone:
     lost: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class _Found:
     """A step and how it is taken back.
 

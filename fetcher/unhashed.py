@@ -11,10 +11,11 @@ Promises (tests/test_unhashed.py):
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from fetcher.core.digest import Commit, GitBlob, Sha256
+from fetcher.core.immutable import immutable
 from fetcher.core.interfaces import Candidate, FetchRequest, RemoteAddress, RemoteFile, Source
 from fetcher.core.lock import LockedFile
 from fetcher.core.manifest import SourceRef
@@ -33,7 +34,7 @@ class Hasher(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Likely:
     """What a file may well be; `git_blob` where another listing tells it."""
 
@@ -41,7 +42,7 @@ class Likely:
     git_blob: GitBlob | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Home:
     """One place of a model's files, at one commit.
 

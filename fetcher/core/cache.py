@@ -8,10 +8,11 @@ Promises (tests/test_layouts.py): the official libraries find by id, offline, wh
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from posixpath import relpath
 
 from fetcher.core.digest import Sha256, is_commit
+from fetcher.core.immutable import immutable
 from fetcher.core.lock import Lock, LockedModel
 from fetcher.core.manifest import CacheLayout, Layout, SourceRef
 from fetcher.core.moves import Wanted
@@ -21,7 +22,7 @@ from fetcher.errors import ConfigError
 _DEFAULT_BRANCHES = {CacheLayout.modelscope: "master", CacheLayout.huggingface: "main"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class CachePlace:
     """Where a commit goes, below a cache's folder; all with `/`.
 

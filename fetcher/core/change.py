@@ -4,8 +4,9 @@ A change is written down before its first step is taken (disk/trash.py), so that
 that was killed can be put back as well; which steps were taken is seen on the disk.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from fetcher.core.immutable import immutable
 
 
 class Act(StrEnum):
@@ -18,7 +19,7 @@ class Act(StrEnum):
     ASIDE = "aside"  # something of the user's, out of the way; it is kept
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Former:
     """A file of fetcher's as it was before the change: a row of the index without its spot.
 
@@ -34,7 +35,7 @@ class Former:
     looked_ns: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Step:
     """One file of a change.
 
@@ -58,7 +59,7 @@ class Step:
         return self.origin or self.spot
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Bounds:
     """How long and how much the trash keeps of fetcher's own files.
 
@@ -70,7 +71,7 @@ class Bounds:
     size: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Usage:
     """What a trash holds.
 

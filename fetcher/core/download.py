@@ -15,8 +15,7 @@ Promises (tests/core/test_download.py):
   * a reply of a few bytes where more were asked for is a failure, whatever it announced.
 """
 
-from dataclasses import dataclass
-
+from fetcher.core.immutable import immutable
 from fetcher.core.interfaces import Head
 from fetcher.core.retry import LEAST_PROGRESS
 from fetcher.errors import IntegrityError, SourceError
@@ -25,7 +24,7 @@ _MARKUP = {"application/json", "text/html", "application/xml", "text/xml"}
 _SUFFIXES = (".json", ".html", ".htm", ".xml", ".ipynb", ".webmanifest", ".jsonl", ".txt", ".md")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Span:
     """The bytes `start` (included) to `stop` (excluded) of a file."""
 
@@ -38,7 +37,7 @@ class Span:
         return self.stop - self.start
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Piece:
     """What to do with bytes that came: drop `drop`, write the next `keep` at `offset`."""
 

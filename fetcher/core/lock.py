@@ -10,17 +10,18 @@ Promises (tests/core/test_lock.py):
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Self
 
 from fetcher.core.digest import Commit, Sha256, tree_digest
+from fetcher.core.immutable import immutable
 from fetcher.core.manifest import Manifest, ModelSpec, Requested, SourceRef
 from fetcher.core.paths import ModelName, RepoPath
 
 UNKNOWN = "unknown"  # recorded where a source was asked and does not tell
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class LockedFile:
     """One line of `[models.NAME.files]`; `size` is in bytes."""
 
@@ -29,7 +30,7 @@ class LockedFile:
     size: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class PinnedSource:
     """A home of the model's bytes, pinned: `SOURCE@COMMIT`."""
 
@@ -52,7 +53,7 @@ class PinnedSource:
         return f"{self.source}@{self.commit}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class LockedModel:
     """One section of models.lock.
 
@@ -97,7 +98,7 @@ class LockedModel:
         return self.seal_is_right() and self.tree_is_right()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Lock:
     """models.lock, parsed; models sorted by name."""
 
@@ -107,7 +108,7 @@ class Lock:
 CHECKSUMS = ("seal", "tree")  # fields that compare the lock with itself, not with the manifest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Staleness:
     """One field in which the lock is not what the manifest asks for.
 

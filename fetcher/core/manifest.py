@@ -6,10 +6,11 @@ version is sources/catalog.py.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Self
 
 from fetcher.core.digest import Sha256
+from fetcher.core.immutable import immutable
 from fetcher.core.kinds import (
     BUILT_IN_SCHEMES as BUILT_IN_SCHEMES,
 )
@@ -55,7 +56,7 @@ _CONTROL = re.compile(f"[{_UNSEEN}]")
 _CONTROL_OR_SPACE = re.compile(f"[ {_UNSEEN}]")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class SourceRef:
     """A parsed source string.
 
@@ -122,7 +123,7 @@ class SourceRef:
         return f"{self.scheme}:{'datasets/' if self.dataset else ''}{self.repo}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Requested:
     """The wishes that decide which commit and which files are locked.
 
@@ -141,7 +142,7 @@ class Requested:
     addresses: Sha256 | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class ModelSpec:
     """One `[models.NAME]` with the defaults applied.
 
@@ -164,7 +165,7 @@ class ModelSpec:
     records: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Endpoint:
     """One `[sources.NAME]`: a named endpoint of a known kind.
 
@@ -183,7 +184,7 @@ class Endpoint:
     ca_file: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Manifest:
     """models.toml, parsed.
 
@@ -211,7 +212,7 @@ class Manifest:
         return found
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Layout:
     """Of models.toml, what a lock does not say: where models go, their groups, named endpoints, what is allowed.
 

@@ -2,12 +2,13 @@
 
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from fetcher.core.immutable import immutable
 from fetcher.core.manifest import SHORT_FORMS, SourceRef
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Offer:
     """A model that somebody uses.
 

@@ -13,11 +13,12 @@ Promises, each with its property test in tests/core/test_plan.py:
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from types import MappingProxyType
 
 from fetcher.core.cache import CachePlace
 from fetcher.core.digest import Sha256
+from fetcher.core.immutable import immutable
 from fetcher.core.lock import LockedModel
 from fetcher.core.moves import Leftover as Leftover
 from fetcher.core.moves import Move, pair_moves
@@ -27,7 +28,7 @@ from fetcher.core.paths import fold, refuse_twins
 from fetcher.errors import BlockedError, ConfigError, IntegrityError, OfflineError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Look:
     """What was found at a spot.
 
@@ -47,7 +48,7 @@ class Look:
     edited: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class LocalState:
     """A look at the disk: each wanted spot, and what fetcher wrote elsewhere."""
 
@@ -55,7 +56,7 @@ class LocalState:
     leftovers: tuple[Leftover, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Blocked:
     """A wanted file whose spot is taken by something that is not fetcher's; `leads` as of its Look."""
 
@@ -77,7 +78,7 @@ class Blocked:
         return bool(self.leads_to) and self.wanted.base.startswith(f"{self.obstacle}/")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Plan:
     """The difference between lock and disk.
 

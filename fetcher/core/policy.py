@@ -3,8 +3,9 @@
 What in a lock breaks it is verdicts.py; reading the text is formats/policy_tables.py.
 """
 
-from dataclasses import dataclass
 from typing import Literal
+
+from fetcher.core.immutable import immutable
 
 Level = Literal["deny", "warn", "allow"]
 Rule = Literal["sources", "hosts", "licenses", "size", "age", "formats"]
@@ -12,7 +13,7 @@ LEVELS: tuple[Level, ...] = ("deny", "warn", "allow")
 RULES: tuple[Rule, ...] = ("sources", "hosts", "licenses", "size", "age", "formats")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Choices:
     """A rule about names: shell patterns, of which `deny` beats `warn` beats `allow`.
 
@@ -27,7 +28,7 @@ class Choices:
     other: Level | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class SizeRule:
     """How large things may be, in bytes.
 
@@ -41,7 +42,7 @@ class SizeRule:
     level: Level = "deny"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class AgeRule:
     """How long ago a commit must have been made, in seconds."""
 
@@ -49,7 +50,7 @@ class AgeRule:
     level: Level = "deny"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Waiver:
     """What is taken although a rule is against it.
 
@@ -64,7 +65,7 @@ class Waiver:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Policy:
     """[policy]; None is a rule that was left out."""
 

@@ -9,10 +9,11 @@ Promises (tests/core/test_threeway.py):
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+
+from fetcher.core.immutable import immutable
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Piece:
     """One piece after the merge; where both sides are the same, that is what it became.
 

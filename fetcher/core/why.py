@@ -3,13 +3,12 @@
 Promise (tests/core/test_why.py): what is said of a locked file is what `select` did.
 """
 
-from dataclasses import dataclass
-
+from fetcher.core.immutable import immutable
 from fetcher.core.lock import LockedFile, LockedModel
 from fetcher.core.selection import Chooser
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Why:
     """One model's word about a path of its repository.
 

@@ -7,10 +7,11 @@
 Not in here: where the text is kept (store.py), the journal of a partial (partial.py).
 """
 
-from dataclasses import dataclass
 from typing import Self
 
 from blake3 import blake3
+
+from fetcher.core.immutable import immutable
 
 CHUNK = 16 << 20  # bytes; performance.md: parts of 16 MiB
 _FORMAT = "fetcher-chunks 1"
@@ -21,7 +22,7 @@ def chunk_stop(offset: int, size: int) -> int:
     return min((offset // CHUNK + 1) * CHUNK, size)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class ChunkList:
     """The blake3 of each chunk, in order; `size` is the object's, in bytes."""
 

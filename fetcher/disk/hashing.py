@@ -19,6 +19,7 @@ from typing import Protocol, Self
 from blake3 import blake3
 
 from fetcher.core.digest import Expected, GitBlob, Sha256
+from fetcher.core.immutable import immutable
 from fetcher.errors import IntegrityError
 
 
@@ -42,7 +43,7 @@ def _sha256(locked: Sha256) -> Hasher:
     return hashlib.sha256()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Hashing:
     """What hashes received bytes; a measurement may hand in hashers that do nothing.
 

@@ -11,7 +11,8 @@ Promise (tests/formats/test_lock_lines.py):
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from fetcher.core.immutable import immutable
 
 VERSION = 1
 HEADER = f"# Written by `fetcher lock`. Commit this file; do not edit it.\nversion = {VERSION}"
@@ -41,7 +42,7 @@ _FILE = re.compile(rf"^({_TEXT}) = ({_TEXT})$", re.MULTILINE)
 _ITEM = re.compile(_TEXT)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class RequestedKeys:
     """`[models.NAME.requested]` as it stands there."""
 
@@ -52,7 +53,7 @@ class RequestedKeys:
     addresses: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class ModelKeys:
     """`[models.NAME]` with its tables as they stand there; `files` and `formats` map a path to the text beside it."""
 

@@ -12,8 +12,9 @@ Promises (tests/formats/test_lock_threeway.py; under real git, tests/test_git_me
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from fetcher.core.immutable import immutable
 from fetcher.core.threeway import Piece, merge_pieces
 from fetcher.errors import FetcherError
 from fetcher.formats.conflict import read_side, sides_of
@@ -23,7 +24,7 @@ _MARKERS = re.compile(r"^([<|=>])\1{6,}(?= |$)", re.MULTILINE)
 _SHORT = 7  # characters of a marker; more of them in a merge of bases (gitattributes, conflict-marker-size)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Merged:
     """The text to go on with.
 
@@ -35,7 +36,7 @@ class Merged:
     conflicts: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class _Pieces:
     """A lock in pieces, in their order in the text; `unsure` names those of which two versions are known."""
 

@@ -3,12 +3,13 @@
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from fetcher.core.immutable import immutable
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+\Z", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Entry:
     """What an entry says; nothing in here is checked (`read_manifest` does it)."""
 

@@ -1,8 +1,9 @@
 """Tables of TOML whose keys hold texts and lists of texts, read without pydantic."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from fetcher.core.immutable import immutable
 
 Check = Callable[[str], str]
 
@@ -11,7 +12,7 @@ class UnusualError(ValueError):
     """Something that is not read here."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Checks:
     """The keys that a table may have.
 

@@ -18,9 +18,9 @@ import ssl
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from importlib.metadata import PackageNotFoundError, version
 from typing import Protocol, TypeVar
 
+from fetcher import __version__
 from fetcher.core.secrets import SECRETS
 from fetcher.errors import ConfigError, FetcherError
 from fetcher.net import failures
@@ -74,10 +74,7 @@ _Way = TypeVar("_Way", bound=Exchange)
 
 def user_agent() -> str:
     """Who is asking."""
-    try:
-        return f"fetcher/{version('fetcher')}"
-    except PackageNotFoundError:
-        return "fetcher"
+    return f"fetcher/{__version__}"
 
 
 class HttpClient:

@@ -11,8 +11,9 @@ import contextlib
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from fetcher.core.immutable import immutable
 from fetcher.core.interfaces import Head
 from fetcher.errors import SourceError
 from fetcher.net import failures
@@ -28,7 +29,7 @@ _WHOLE_REPLY_S = 300.0  # a listing that comes slower than this is given up
 _PIECE = 64 << 10  # bytes read at once
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Reply:
     """A reply that was read whole; `host` is who answered; names of headers are in lower case."""
 

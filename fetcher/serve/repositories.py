@@ -29,10 +29,11 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from fetcher.core.digest import Commit, GitBlob, Sha256, is_commit
+from fetcher.core.immutable import immutable
 
 REVISIONS_FOLDER = ".fetcher-revisions"
 DEFAULT_BRANCH = "master"
@@ -47,7 +48,7 @@ _MTIME_TICK_NS = 20_000_000  # file systems stamp with the kernel's tick: 1 to 1
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class RepoKey:
     """Which repository; `dataset` says in which of the two name spaces."""
 
@@ -59,7 +60,7 @@ class RepoKey:
         return f"{self.owner}/{self.name}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Stamp:
     """What `stat` says of a file's content; `size` is in bytes."""
 
@@ -72,7 +73,7 @@ class Stamp:
         return cls(size=found.st_size, mtime_ns=found.st_mtime_ns, inode=found.st_ino)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class StoredFile:
     """A published file as it was when it was hashed.
 
@@ -113,7 +114,7 @@ class StoredFile:
         return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Tree:
     """The files of one revision, by path, sorted; `changed_s` is their newest mtime."""
 
@@ -126,7 +127,7 @@ class Tree:
         return all(file.is_current() for file in self.files.values())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Revisions:
     """What a repository can be asked for; `detached` trees have a commit and no name."""
 

@@ -5,8 +5,9 @@ Promise (tests/serve/test_protocol.py): a range that was not asked for is never 
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from fetcher.core.immutable import immutable
 from fetcher.serve.repositories import StoredFile
 
 _BOUNDED_RANGE = re.compile(r"bytes=([0-9]{1,18})-([0-9]{1,18})\Z")
@@ -16,7 +17,7 @@ _SUFFIX_RANGE = re.compile(r"bytes=-([0-9]{1,18})\Z")
 Headers = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Request:
     """One HTTP request; names of headers are in lower case."""
 
@@ -26,7 +27,7 @@ class Request:
     body: bytes = b""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class FileSlice:
     """Bytes `start` to `stop` of a file, to be sent as they are."""
 
@@ -35,7 +36,7 @@ class FileSlice:
     stop: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Answer:
     """One HTTP reply; the server adds Content-Length, Date and Server."""
 
@@ -44,7 +45,7 @@ class Answer:
     body: bytes | FileSlice = b""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class ByteRange:
     """Bytes `start` (included) to `stop` (excluded)."""
 

@@ -15,12 +15,13 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from fetcher.core.immutable import immutable
 from fetcher.core.manifest import HUGGINGFACE, MODELSCOPE, SourceRef
 
 _PLAIN = re.compile(r"[^\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff\\]+\Z")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Call:
     """A place at which a program loads a model.
 
@@ -40,7 +41,7 @@ class Call:
     files: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class _Loader:
     """A function that loads by id.
 

@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from fetcher.core.digest import Sha256
+from fetcher.core.immutable import immutable
 from fetcher.core.interfaces import FetchRequest
 from fetcher.core.parts import RANGES_FROM
 from fetcher.core.retry import RetrySchedule
@@ -13,7 +14,7 @@ from fetcher.disk.store import SMALL_BELOW, Store
 from fetcher.errors import FetcherError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Job:
     """A digest to be fetched and the store that takes it."""
 
@@ -45,7 +46,7 @@ class Job:
         return sha256 is not None and self.store.has(sha256, self.request.size)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Outcome:
     """How a job ended; without an error the object is in the store, named `sha256`."""
 
@@ -54,7 +55,7 @@ class Outcome:
     error: FetcherError | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class TransferSettings:
     """How to transfer.
 

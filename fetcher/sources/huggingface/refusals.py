@@ -3,8 +3,7 @@
 The hub tells by `X-Error-Code`; a private repository and a missing one look alike, on purpose.
 """
 
-from dataclasses import dataclass
-
+from fetcher.core.immutable import immutable
 from fetcher.core.manifest import SourceRef
 from fetcher.errors import AuthError, FetcherError, NotFoundError
 from fetcher.net.redact import printable
@@ -12,7 +11,7 @@ from fetcher.net.reply import Reply
 from fetcher.sources.hub_words import HubWords
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@immutable
 class Refusals:
     """Words the errors of one endpoint.
 
