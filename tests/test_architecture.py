@@ -156,6 +156,13 @@ def test_a_look_at_the_disk_loads_nothing_that_changes_it(project: Path, command
     assert not {"fetcher.transfer", "fetcher.sources.catalog", "filelock", "fetcher.pinner", "fetcher.resolve"} & loaded
 
 
+def test_what_hashes_ahead_is_not_loaded_itself_for_long(tmp_path: Path) -> None:
+    """Each module before it begins is a chunk that nobody hashes."""
+    loaded = _loaded("import fetcher.front, fetcher.disk.ahead", folder=tmp_path)
+    assert "blake3" in loaded
+    assert not {"pathlib", "re", "dataclasses", "inspect", "typing", "hashlib", "threading", "enum"} & loaded
+
+
 def test_what_fetches_bytes_loads_no_command_line_but_ours(tmp_path: Path) -> None:
     """httpx would bring its own, which takes as long as itself; and whoever wants that one still gets it."""
     loaded = _loaded("import fetcher.net.http", folder=tmp_path)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fetcher.disk.chunks import CHUNK
+from fetcher.core.chunk import CHUNK
 from fetcher.serve.hub import Hub
 from tests.cli.command import Desk, desk
 from tests.cli.test_verify import rot

@@ -2,25 +2,26 @@
 
 Loading takes one core as long as hashing a GiB would; a thread that the front room starts uses
 another one meanwhile.  It hashes the large files that `.fetcher/ready` names, until a Prover
-takes over.  What it found is kept by what the file was, so that a digest speaks of no other
-file and of no earlier state of it; the names are believed for nothing.  Whether a digest is
-right, and everything that is not plain, is left to the Prover.
+takes over.  To begin early it imports next to nothing, neither paths nor dataclasses.  What it
+found is kept by what the file was, so that a digest speaks of no other file and of no earlier
+state of it; the names are believed for nothing.  Whether a digest is right, and everything that
+is not plain, is left to the Prover.
 
 Promises (tests/disk/test_ahead.py):
   * a digest is used only for the very file, size and time of which it was taken;
+  * nothing is loaded before it begins that it does not need (tests/test_architecture.py);
   * where nothing can be hashed ahead, nothing happens, and the thread ends with the command.
 """
 
 import atexit
 import os
 from _thread import allocate_lock, start_new_thread
-from pathlib import Path
 
 from blake3 import blake3
 
-from fetcher.disk.chunks import CHUNK, chunk_stop
-from fetcher.disk.hashing import opened
+from fetcher.core.chunk import CHUNK, chunk_stop
 from fetcher.disk.mapped import mapped
+from fetcher.disk.opened import opened
 from fetcher.disk.ready import Ready
 
 Digests = dict[tuple[int, int, int, int, int], str]  # by device, inode, size, mtime_ns, start of the chunk
@@ -61,7 +62,7 @@ class Ahead:
         finally:
             self._runs.release()
 
-    def _hash(self, path: Path) -> None:
+    def _hash(self, path: str) -> None:
         with opened(path) as descriptor:
             found = os.fstat(descriptor)
             for start in range(0, found.st_size, CHUNK):
@@ -72,14 +73,16 @@ class Ahead:
                     self.digests[chunk_key(found, start)] = blake3(part).hexdigest()
 
 
-def _large_files(root: str, ready: str) -> list[Path]:
+def _large_files(root: str, ready: str) -> list[str]:
     """Those with more than one chunk; fewer bytes are not worth a thread."""
     with open(ready, "rb") as file:
         known = Ready.of(file.read())
     if known is None:
         return []
     sizes = memoryview(known.stamps).cast("Q")[::3]
-    return [Path(root, os.fsdecode(name)) for name, size in zip(known.files, sizes, strict=True) if size > CHUNK]
+    return [
+        os.path.join(root, os.fsdecode(name)) for name, size in zip(known.files, sizes, strict=True) if size > CHUNK
+    ]
 
 
 _ahead: Ahead | None = None

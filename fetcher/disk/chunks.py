@@ -11,15 +11,10 @@ from typing import Self
 
 from blake3 import blake3
 
+from fetcher.core.chunk import CHUNK
 from fetcher.core.immutable import immutable
 
-CHUNK = 16 << 20  # bytes; performance.md: parts of 16 MiB
 _FORMAT = "fetcher-chunks 1"
-
-
-def chunk_stop(offset: int, size: int) -> int:
-    """End of the chunk that holds the byte at `offset`, in an object of `size` bytes."""
-    return min((offset // CHUNK + 1) * CHUNK, size)
 
 
 @immutable

@@ -1,17 +1,11 @@
 """sha256 of files on disk, and what hashes bytes on their way.
 
 The one place that reads a file only to hash it.
-
-Promises (tests/disk/test_hashing.py):
-  * no link is followed, and nobody waits for a pipe or reads a device that took a file's name.
 """
 
-import contextlib
-import errno
 import hashlib
 import os
-import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
@@ -20,6 +14,7 @@ from blake3 import blake3
 
 from fetcher.core.digest import Expected, GitBlob, Sha256
 from fetcher.core.immutable import immutable
+from fetcher.disk.opened import opened
 from fetcher.errors import IntegrityError
 
 
@@ -114,23 +109,6 @@ def wrong_bytes(locked: Sha256, received: Sha256) -> IntegrityError:
 
 
 _PIECE = 1 << 20  # bytes; performance.md: page cache reads are fastest at 1 MiB
-_OPEN = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
-
-
-@contextlib.contextmanager
-def opened(path: Path) -> Iterator[int]:
-    """A descriptor of a regular file, for reading.
-
-    Raises:
-        OSError: It cannot be opened, or is a symlink, a pipe or a device.
-    """
-    descriptor = os.open(path, _OPEN)
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.ENXIO, "it is no file", os.fspath(path))  # what the kernel says of a socket
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def _nobody(count: int) -> None:

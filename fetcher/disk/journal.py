@@ -18,10 +18,10 @@ from pathlib import Path
 
 from blake3 import blake3
 
+from fetcher.core.chunk import CHUNK, chunk_stop
 from fetcher.core.digest import Sha256
 from fetcher.core.immutable import immutable
 from fetcher.disk.atomic import write_atomic
-from fetcher.disk.chunks import CHUNK, chunk_stop
 
 _FORMAT = "fetcher-partial 1"
 _sync_data = getattr(os, "fdatasync", os.fsync)

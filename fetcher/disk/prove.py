@@ -23,14 +23,16 @@ from pathlib import Path
 
 from blake3 import blake3
 
+from fetcher.core.chunk import CHUNK, chunk_stop
 from fetcher.core.digest import Sha256
 from fetcher.core.interfaces import Closing, Events, NoEvents
 from fetcher.core.plan import Wanted
 from fetcher.core.proof import FULL, Depth, Proof, spans_that_differ
 from fetcher.disk.ahead import chunk_key, take_over
-from fetcher.disk.chunks import CHUNK, ChunkList, chunk_stop
-from fetcher.disk.hashing import opened, sha256_of_descriptor
+from fetcher.disk.chunks import ChunkList
+from fetcher.disk.hashing import sha256_of_descriptor
 from fetcher.disk.mapped import mapped
+from fetcher.disk.opened import opened
 from fetcher.disk.partial import never
 from fetcher.disk.share import read_at
 from fetcher.disk.store import SMALL_BELOW

@@ -22,15 +22,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
+from fetcher.core.chunk import CHUNK, chunk_stop
 from fetcher.core.digest import Expected
 from fetcher.core.download import Span
 from fetcher.core.immutable import immutable
 from fetcher.core.interfaces import Events
 from fetcher.core.plan import Wanted
 from fetcher.disk.atomic import backdate, disk_errors, make_folder
-from fetcher.disk.chunks import CHUNK, ChunkList, chunk_stop
+from fetcher.disk.chunks import ChunkList
 from fetcher.disk.copies import Copies, Copy
-from fetcher.disk.hashing import opened
+from fetcher.disk.opened import opened
 from fetcher.disk.partial import Partial
 from fetcher.disk.prove import hash_whole
 from fetcher.disk.share import clone

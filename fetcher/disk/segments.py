@@ -15,8 +15,8 @@ from bisect import bisect_right, insort
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from fetcher.core.chunk import CHUNK, chunk_stop
 from fetcher.core.download import Span
-from fetcher.disk.chunks import CHUNK, chunk_stop
 from fetcher.disk.hashing import Hasher, Hashing
 from fetcher.disk.journal import Record
 

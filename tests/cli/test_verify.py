@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fetcher.disk.chunks import CHUNK, ChunkList
+from fetcher.core.chunk import CHUNK
+from fetcher.disk.chunks import ChunkList
 from fetcher.serve.hub import Hub
 from tests.cli.command import Desk, desk
 from tests.disk.looks import sha

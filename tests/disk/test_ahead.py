@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
+from fetcher.core.chunk import CHUNK
 from fetcher.disk import ahead
-from fetcher.disk.chunks import CHUNK, ChunkList
+from fetcher.disk.chunks import ChunkList
 from fetcher.disk.prove import Prover
 from fetcher.disk.ready import Ready, about, stamps_of
 from tests.disk.looks import sha, wanted

@@ -16,9 +16,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fetcher.core.chunk import CHUNK
 from fetcher.core.digest import Expected, Sha256
 from fetcher.core.download import Span
-from fetcher.disk.chunks import CHUNK, ChunkList
+from fetcher.disk.chunks import ChunkList
 from fetcher.disk.partial import Partial
 from fetcher.disk.store import Store
 from fetcher.errors import BusyError, IntegrityError, InterruptedRun

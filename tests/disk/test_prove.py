@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
+from fetcher.core.chunk import CHUNK
 from fetcher.core.download import Span
 from fetcher.core.interfaces import NoEvents
 from fetcher.core.plan import Wanted
 from fetcher.core.proof import FULL, Depth
-from fetcher.disk.chunks import CHUNK, ChunkList
-from fetcher.disk.hashing import opened
+from fetcher.disk.chunks import ChunkList
 from fetcher.disk.mapped import mapped
+from fetcher.disk.opened import opened
 from fetcher.disk.prove import Prover
 from fetcher.errors import InterruptedRun
 from tests.disk.looks import sha, wanted

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from fetcher.core.chunk import CHUNK
 from fetcher.core.digest import Expected, Sha256
 from fetcher.core.interfaces import NoEvents
 from fetcher.core.plan import Wanted
-from fetcher.disk.chunks import CHUNK, ChunkList
+from fetcher.disk.chunks import ChunkList
 from fetcher.disk.copies import Copies
 from fetcher.disk.index import Index, Row
 from fetcher.disk.registry import KnownProject

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from fetcher.core.chunk import CHUNK
 from fetcher.core.digest import Expected, Sha256
 from fetcher.core.download import Span
 from fetcher.disk.behind import BEHIND_BUFFERS, UNRECORDED, BehindSink
-from fetcher.disk.chunks import CHUNK
 from fetcher.disk.hashing import sha256_of
 from fetcher.disk.partial import Partial
 from fetcher.disk.sink import AHEAD, InlineSink, Sink

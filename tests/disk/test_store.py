@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
+from fetcher.core.chunk import CHUNK
 from fetcher.core.digest import Sha256
-from fetcher.disk.chunks import CHUNK, ChunkList
+from fetcher.disk.chunks import ChunkList
 from fetcher.disk.store import Store
 from fetcher.errors import DiskError
 
