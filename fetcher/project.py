@@ -46,7 +46,6 @@ from fetcher.settings import MANIFEST, Settings
 from fetcher.sources.caches import cache_variables, official_caches, own_caches
 from fetcher.survey import Survey, Surveyor
 from fetcher.sync import Report, Workplace
-from fetcher.undo import Undoer, Undone
 from fetcher.watch import Event, Listener
 
 if TYPE_CHECKING:
@@ -54,6 +53,7 @@ if TYPE_CHECKING:
     from fetcher.core.preview import Preview
     from fetcher.pinner import Pinner
     from fetcher.resolve import Upgrade
+    from fetcher.undo import Undone
 
 
 @dataclass(kw_only=True)
@@ -274,13 +274,15 @@ class Project(Pins):
         wishes = Wishes(choice=choice_of(names, groups, all_groups=all_groups), force=force, prune=prune)
         return self._road().look(self._lock(frozen=frozen), wishes).plan
 
-    def undo(self) -> list[Undone]:
+    def undo(self) -> "list[Undone]":
         """Put the last sync back, and those before it that did not end; empty where there is none.
 
         Raises:
             BlockedError: Files were changed since.
             BusyError: Another fetcher is at work on the project.
         """
+        from fetcher.undo import Undoer
+
         index = Index(self.state / self._index)
         return self._road().undo(Undoer(root=self.root, index=index, staging=self._staging()))
 

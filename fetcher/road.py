@@ -40,11 +40,11 @@ from fetcher.prepare import Pair, prepare
 from fetcher.settings import Settings
 from fetcher.survey import Survey, Surveyor
 from fetcher.sync import Report, Workplace, fetch_request
-from fetcher.undo import Undoer, Undone
 
 if TYPE_CHECKING:
     from fetcher.sources.catalog import Catalog
     from fetcher.transfer import TransferSettings
+    from fetcher.undo import Undoer, Undone
 
 _PATIENCE_S = 1.0  # of waiting in silence for another fetcher
 
@@ -142,7 +142,7 @@ class Road:
             self._tidy()
             return report
 
-    def undo(self, undoer: Undoer) -> list[Undone]:
+    def undo(self, undoer: "Undoer") -> "list[Undone]":
         """Put the last sync back, and those before it that did not end; empty where there is none.
 
         Raises:
