@@ -33,8 +33,8 @@ from fetcher.net.parking import HEAD_S, ParkingLot
 from fetcher.net.private import Neighbours
 from fetcher.net.redact import host_of, origin_of, path_of, redact
 from fetcher.net.reply import MAX_REFUSAL, MAX_REPLY, Reply, drain, head_of, length_of, read_whole
-from fetcher.net.transport import Clients, Transport, mounts
-from fetcher.net.trust import once, tls_context
+from fetcher.net.transport import Clients, Transport, mounts, once
+from fetcher.net.trust import tls_context
 
 _MAX_REDIRECTS = 5
 _CONNECT_S = 15.0

@@ -38,6 +38,20 @@ _ERRORS: Mapping[type[Exception], type[httpx.TransportError]] = {
 }
 
 
+def once(make: Callable[[], ssl.SSLContext]) -> Callable[[], ssl.SSLContext]:
+    """`make`, called at most once, whoever asks first."""
+    made: list[ssl.SSLContext] = []
+    lock = threading.Lock()
+
+    def given() -> ssl.SSLContext:
+        with lock:
+            if not made:
+                made.append(make())
+            return made[0]
+
+    return given
+
+
 class Clients:
     """Lends httpx clients to threads, one to each reply on its way.
 

@@ -9,12 +9,10 @@ Promises (tests/net/test_trust.py):
   * a file that cannot be used is an error that names it, never a context that trusts less or more.
 """
 
-import contextlib
 import os
 import ssl
 import sys
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import cast
 
 from fetcher.errors import ConfigError
@@ -38,30 +36,6 @@ def tls_context(environment: Mapping[str, str], *, ca_file: str | None = None, s
         except OSError as error:
             raise _unusable(f"`ca-file` of [sources.{source}]", ca_file, error) from None
     return context
-
-
-def once(make: Callable[[], ssl.SSLContext]) -> Callable[[], ssl.SSLContext]:
-    """`make`, called at most once, whoever asks first."""
-    made: list[ssl.SSLContext] = []
-    lock = threading.Lock()
-
-    def given() -> ssl.SSLContext:
-        with lock:
-            if not made:
-                made.append(make())
-            return made[0]
-
-    return given
-
-
-def begin(context: Callable[[], ssl.SSLContext]) -> None:
-    """Have a context made meanwhile, by a thread; what goes wrong goes wrong again for who asks for it."""
-
-    def run() -> None:
-        with contextlib.suppress(ConfigError):
-            context()
-
-    threading.Thread(target=run, name="fetcher-tls").start()
 
 
 def _named(file: str | None, folder: str | None) -> ssl.SSLContext:

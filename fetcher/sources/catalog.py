@@ -292,15 +292,13 @@ class Catalog:
 
     def _client(self, endpoint: Endpoint) -> "HttpClient":
         """Connections of their own for each source; one TLS context for all that trust the same."""
-        from fetcher.net.trust import begin, once, tls_context
+        from fetcher.net.http import HttpClient
+        from fetcher.net.transport import once
+        from fetcher.net.trust import tls_context
 
         ca_file = endpoint.ca_file
         if ca_file not in self._tls:
             self._tls[ca_file] = once(lambda: tls_context(self._environment, ca_file=ca_file, source=endpoint.name))
-            if endpoint.endpoint.startswith("https:"):
-                begin(self._tls[ca_file])
-        from fetcher.net.http import HttpClient  # takes as long to load as the certificates
-
         return HttpClient(
             idle_timeout_s=self._idle_timeout_s,
             tls=self._tls[ca_file],

@@ -10,8 +10,7 @@ import pytest
 
 from fetcher.errors import ConfigError
 from fetcher.net.http import HttpClient
-from fetcher.net.transport import Clients, proxies_of_environment
-from fetcher.net.trust import once
+from fetcher.net.transport import Clients, once, proxies_of_environment
 from tests.net.wire import Wire, reply, trusting
 
 VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")

@@ -1,11 +1,7 @@
 """Which string leads where, and with which token."""
 
-import contextlib
-import os
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +12,6 @@ from fetcher.core.manifest import Endpoint, SourceRef
 from fetcher.core.retry import RetrySchedule
 from fetcher.errors import AuthError, ConfigError, SourceError
 from fetcher.sources.catalog import Catalog
-from tests.net.wire import CERTIFICATE
 from tests.sources.lookalike import API, COMMIT, Answer, Lookalike, blob, fail, listing
 
 SECRET, CORP_SECRET = "ms-0123-SECRET", "ms-4567-CORP"
@@ -279,42 +274,6 @@ def test_an_endpoint_that_is_not_there_is_an_error_with_its_name(catalog: MakeCa
     """No token variable, no URL with a secret: the host."""
     with pytest.raises(SourceError, match=r"\A127.0.0.1:9 cannot be reached\."):
         catalog({"MODELSCOPE_ENDPOINT": "http://127.0.0.1:9"}).candidates(MODEL)[0].snapshot(MODEL, COMMIT)
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes with names")
-def test_certificates_are_read_while_the_first_https_source_is_made(catalog: MakeCatalog, tmp_path: Path) -> None:
-    """That takes a core 20 to 45 ms, which the first request would wait for."""
-    pipe = tmp_path / "certificates"
-    os.mkfifo(pipe)
-    catalog({"SSL_CERT_FILE": str(pipe)}).candidates(MODEL)
-    end_s = time.monotonic() + 30
-    writer = None
-    while writer is None:
-        assert time.monotonic() < end_s, "nobody reads them"
-        with contextlib.suppress(OSError):  # ENXIO until it is being read
-            writer = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
-    os.write(writer, CERTIFICATE.read_bytes())
-    os.close(writer)
-
-
-@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
-def test_certificates_that_cannot_be_read_are_told_by_who_asks(catalog: MakeCatalog, tmp_path: Path) -> None:
-    """And not by the thread that was the first to find out."""
-    source = catalog({"SSL_CERT_FILE": str(tmp_path / "none")}).candidates(MODEL)[0]
-    with pytest.raises(ConfigError, match="SSL_CERT_FILE cannot be used"):
-        source.snapshot(MODEL, COMMIT)
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes with names")
-def test_a_source_by_plain_http_reads_no_certificates(catalog: MakeCatalog, tmp_path: Path) -> None:
-    """Those of a company's mirror in the own network, for one."""
-    pipe = tmp_path / "certificates"
-    os.mkfifo(pipe)
-    catalog({"SSL_CERT_FILE": str(pipe), "MODELSCOPE_ENDPOINT": "http://127.0.0.1:9"}).candidates(MODEL)
-    try:
-        assert "fetcher-tls" not in {thread.name for thread in threading.enumerate()}
-    finally:
-        os.close(os.open(pipe, os.O_RDWR | os.O_NONBLOCK))  # who reads it all the same must end
 
 
 def test_nothing_that_is_slow_is_loaded_before_the_first_source() -> None:
