@@ -27,7 +27,8 @@ _FIRST_LARGE = 4  # a host nearby gains nothing from more, and one far away show
 _LIKE = 4  # times its size; a file that has less is over long before
 _FIRST_SMALL = 2  # performance.md, "2,000 files"
 _WINDOW_S = 0.15
-_BUSY = 0.6  # of all processors; a server on the same machine has the rest
+_BUSY = 0.5  # of all processors; the kernel, and a server on the same machine, have the rest
+_HELD = 0.25  # of a connection's time that the disk and the hash may take; beyond, they are what it waits for
 _SETTLE_S = 0.3  # besides round trips: how long new connections may take to bring bytes
 _REST_S = 5.0  # before the next trial; doubles up to a minute
 _REST_CAP_S = 60.0
@@ -65,6 +66,7 @@ class Look:
         round_trip_s: Seconds from a request to its answer; 0 when unknown.
         is_wanted: Whether one more connection would have something to do.
         is_many: Whether many small files wait: round trips count then, and each connection saves some.
+        held_s: Seconds that connections have waited in all until their bytes were taken by the disk and the hash.
     """
 
     now_s: float
@@ -73,6 +75,7 @@ class Look:
     round_trip_s: float
     is_wanted: bool
     is_many: bool = False
+    held_s: float = 0.0
 
 
 class Load:
@@ -101,6 +104,11 @@ class Load:
 class _Window:
     begun_s: float
     received: float
+    held_s: float
+
+    @classmethod
+    def at(cls, look: Look) -> "_Window":
+        return cls(look.now_s, look.received, look.held_s)
 
 
 class Connections:
@@ -122,6 +130,7 @@ class Connections:
         self._rest_s = _REST_S
         self._down_next = False
         self._leapt = False
+        self._is_held = False
 
     def look(self, look: Look) -> None:
         """Take a look; changes `allowed` when it has seen enough."""
@@ -131,7 +140,7 @@ class Connections:
         if not self._has_settled(look):
             return
         if self._window is None:
-            self._window = _Window(look.now_s, look.received)
+            self._window = _Window.at(look)
             return
         elapsed = look.now_s - self._window.begun_s
         if elapsed <= 0 or self._leaps(look, elapsed):
@@ -139,7 +148,8 @@ class Connections:
         if elapsed < max(_WINDOW_S, 2 * look.round_trip_s):
             return
         self.rate = (look.received - self._window.received) / elapsed
-        self._window = _Window(look.now_s, look.received)
+        self._is_held = look.held_s - self._window.held_s > _HELD * look.flowing * elapsed
+        self._window = _Window.at(look)
         self._judge(look)
 
     def _leaps(self, look: Look, elapsed_s: float) -> bool:
@@ -191,8 +201,8 @@ class Connections:
             self._grow(look)
 
     def _grow(self, look: Look) -> bool:
-        """Try more; False if there may be no more, or they would have nothing to do."""
-        if self.allowed >= self._most or not look.is_wanted:
+        """Try more; False if there may be no more, or they would have nothing to do, or to wait for what these wait."""
+        if self.allowed >= self._most or not look.is_wanted or self._is_held:
             return False
         self._before = (self.allowed, self.rate)
         self._change(min(2 * self.allowed, self._most), look)

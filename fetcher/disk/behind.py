@@ -24,8 +24,8 @@ from fetcher.disk.datafile import page_buffer
 from fetcher.disk.partial import Partial
 from fetcher.disk.sink import Gate
 
-BEHIND_BUFFERS = 8  # performance.md: a ring of 8
-UNRECORDED = 8 << 20  # bytes that a receiver may be ahead of the journal; below a chunk with what is in buffers
+BEHIND_BUFFERS = 4  # more would take from what the journal may be behind
+UNRECORDED = 12 << 20  # bytes that a receiver may be ahead of the journal; below a chunk with what is in buffers
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,25 +1,30 @@
-"""The file that an object's bytes are written to: any offset, any thread, with or without the page cache.
+"""The file that an object's bytes are written to: any offset, any thread, with the page cache or past it.
 
 The page cache keeps what was written for whoever reads it next, so it is the usual way.  Where
 it is what slows a download down (a guest whose host takes memory back: 3 CPU seconds a GiB; a
 cache that is full of dirty pages), `Gauge` sends whole pages past it (O_DIRECT: a tenth of the
-CPU, and durable at once).  The kernel keeps both ways coherent.
+CPU).  Each such write waits for the disk, though; where that is all that writers do, the cache
+holds bytes only until they are on disk (RWF_DONTCACHE: twice the CPU of O_DIRECT, and the disk
+is never idle).  The kernel keeps all ways coherent.
 
 Not in here: what the bytes are, the journal (partial.py).
 
 Promises (tests/disk/test_datafile.py):
   * what was written is what is read, whichever way either took;
-  * a file system without O_DIRECT, or a refusal of it, costs the way, never the bytes.
+  * a file system or kernel without a way, or its refusal, costs the way, never the bytes.
 """
 
 import errno
 import math
 import mmap
 import os
+import re
+import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from fetcher.disk.share import read_at, write_at
 
@@ -28,9 +33,20 @@ _WINDOW = 32 << 20  # bytes; one look of the gauge
 _BUSY = 0.4  # share of the time; a writer that is less busy is not what a download waits for
 _FORGET = {True: 1 << 30, False: 128 << 20}  # bytes by one way after which what the other one was worth is old
 _BETTER = 1.2  # times as fast; less is not worth a change
+_WAITING = 0.7  # share of each writer's time; beyond, the disk should have something to do meanwhile
 _DIRECT = getattr(os, "O_DIRECT", 0)
 _REFUSED = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOENT}  # or its name is gone
+_DROP_BEHIND = 0x80  # RWF_DONTCACHE, linux/fs.h; Python has no name for it yet
+_DROPS_SINCE = (6, 17)  # Linux has it from 6.14 on, but pages could be freed while they were in use
 _sync_data = getattr(os, "fdatasync", os.fsync)
+
+
+def _drops_behind() -> bool:
+    """Whether this kernel can let go of a page as soon as it is on disk; a file system may still refuse."""
+    if sys.platform != "linux":
+        return False
+    found = re.match(r"(\d+)\.(\d+)", os.uname().release)
+    return found is not None and (int(found[1]), int(found[2])) >= _DROPS_SINCE
 
 
 def page_buffer(size: int) -> memoryview:
@@ -39,15 +55,21 @@ def page_buffer(size: int) -> memoryview:
 
 
 class Gauge:
-    """Finds the faster of the two ways while bytes are written.  Used by several threads at once.
+    """Finds the fastest way while bytes are written.  Used by several threads at once.
 
-    A way is left when writers are busy with it for long, and the other one was faster when it was
-    last measured, or was not measured lately.
+    The cache, or the way past it, is left when writers are busy with it for long, and the other one was
+    faster when it was last measured, or was not measured lately.
+
+    Attributes:
+        past_cache: Whether bytes go past the cache.
+        drops_behind: Whether they do so by its dropping them, not by O_DIRECT.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
         self.past_cache = False
+        self.drops_behind = False
+        self._can_drop_behind = _drops_behind()
         self._lock = threading.Lock()
         self._has_one_way = _DIRECT == 0
         self._rates: dict[bool, float] = {}  # bytes a second of writing, by way, when last measured
@@ -55,6 +77,7 @@ class Gauge:
         self._begun_s = 0.0
         self._busy_s = 0.0
         self._size = 0
+        self._writers: set[int] = set()  # threads
 
     def wrote(self, size: int, seconds: float, *, past_cache: bool) -> None:
         """Take note of `size` bytes that took so long to be written."""
@@ -67,12 +90,16 @@ class Gauge:
                 self._begun_s = self.clock() - seconds
             self._size += size
             self._busy_s += seconds
+            self._writers.add(threading.get_ident())
             if self._size >= _WINDOW:
                 self._decide()
 
-    def refused(self) -> None:
-        """Take note that this file system has one way only."""
-        self.past_cache, self._has_one_way = False, True
+    def refused(self, *, drops_behind: bool) -> None:
+        """Take note that this file system has no way past the cache, or not that one."""
+        if drops_behind:
+            self.drops_behind = self._can_drop_behind = False
+        else:
+            self.past_cache, self._has_one_way = False, True
 
     def _decide(self) -> None:
         elapsed_s = max(self.clock() - self._begun_s, 1e-9)
@@ -83,7 +110,10 @@ class Gauge:
         if self._busy_s > _BUSY * elapsed_s and self._rates.get(not self.past_cache, math.inf) > _BETTER * rate:
             self.past_cache = not self.past_cache
             self._since = 0
+        elif self.past_cache and self._can_drop_behind:
+            self.drops_behind = self.drops_behind or self._busy_s > _WAITING * elapsed_s * len(self._writers)
         self._size, self._busy_s = 0, 0.0
+        self._writers.clear()
 
 
 class DataFile:
@@ -133,24 +163,23 @@ class DataFile:
             OSError: No space, quota, I/O error.
         """
         begun_s = self._gauge.clock()
-        size, past_cache = len(view), self._goes_past_cache(offset, view)
+        size, way = len(view), self._way(offset, view)
+        past_cache = way is not None
         while view:
-            count = self._write_past_cache(offset, view) if past_cache else 0
+            count = self._write_past_cache(way, offset, view) if way else 0
             count = count or write_at(self._descriptor, view, offset)
             offset += count
             view = view[count:]
-            past_cache = past_cache and self._goes_past_cache(offset, view)
+            way = self._way(offset, view) if way else None
         self._gauge.wrote(size, self._gauge.clock() - begun_s, past_cache=past_cache)
 
     def read(self, offset: int, view: memoryview) -> int:
         """Fill a buffer from an offset; returns the bytes read, 0 at the end."""
-        if self._goes_past_cache(offset, view):
+        if way := self._way(offset, view):
             try:
-                return os.preadv(self._direct, [view], offset)
+                return os.preadv(way.descriptor, [view], offset, way.flags)
             except OSError as error:
-                if error.errno not in _REFUSED:
-                    raise
-                self._gauge.refused()
+                self._refused(way, error)
         return read_at(self._descriptor, view, offset)
 
     def sync(self) -> None:
@@ -164,24 +193,36 @@ class DataFile:
                 os.close(descriptor)
         self._descriptor = self._direct = -1
 
-    def _goes_past_cache(self, offset: int, view: memoryview) -> bool:
-        return self._gauge.past_cache and not (offset % _PAGE or len(view) % _PAGE) and self._can_go_past_cache()
-
-    def _can_go_past_cache(self) -> bool:
+    def _way(self, offset: int, view: memoryview) -> "_Way | None":
+        """Past the cache; None for bytes that go through it."""
+        if not self._gauge.past_cache or offset % _PAGE or len(view) % _PAGE or not view:
+            return None
+        if self._gauge.drops_behind:
+            return _Way(self._descriptor, _DROP_BEHIND)
         with self._opening:
-            if self._direct < 0 and self._gauge.past_cache:
+            if self._direct < 0:
                 try:
                     self._direct = os.open(self._path, os.O_RDWR | _DIRECT | getattr(os, "O_NOFOLLOW", 0))
                 except OSError:
-                    self._gauge.refused()
-        return self._direct >= 0
+                    self._gauge.refused(drops_behind=False)
+        return _Way(self._direct, 0) if self._direct >= 0 else None
 
-    def _write_past_cache(self, offset: int, view: memoryview) -> int:
+    def _write_past_cache(self, way: "_Way", offset: int, view: memoryview) -> int:
         """Bytes written; 0 if the file system refuses (also a buffer that does not begin on a page)."""
         try:
-            return os.pwrite(self._direct, view, offset)
+            return os.pwritev(way.descriptor, [view], offset, way.flags)
         except OSError as error:
-            if error.errno not in _REFUSED:
-                raise
-            self._gauge.refused()
+            self._refused(way, error)
             return 0
+
+    def _refused(self, way: "_Way", error: OSError) -> None:
+        if error.errno not in _REFUSED:
+            raise error
+        self._gauge.refused(drops_behind=way.flags != 0)
+
+
+class _Way(NamedTuple):
+    """Past the cache: on which descriptor, and with which flags of preadv2 and pwritev2."""
+
+    descriptor: int
+    flags: int

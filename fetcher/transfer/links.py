@@ -21,6 +21,7 @@ class Link:
         self.round_trip_s = 0.0  # the shortest time from a request to its answer; 0 when unknown
         self.silent_until_s = 0.0
         self._progress = 0.0  # bytes, and what requests are worth
+        self._held_s = 0.0  # what connections waited until their bytes were taken
 
     @property
     def allowed(self) -> int:
@@ -51,9 +52,10 @@ class Link:
         if seconds is not None:
             self.round_trip_s = min(seconds, self.round_trip_s) if self.round_trip_s else seconds
 
-    def came(self, count: int) -> None:
-        """Take note of bytes."""
+    def came(self, count: int, held_s: float) -> None:
+        """Take note of bytes, and of the seconds until they were taken."""
         self._progress += count
+        self._held_s += held_s
 
     def be_silent(self, until_s: float) -> None:
         """Begin no request before a time."""
@@ -69,6 +71,7 @@ class Link:
                 round_trip_s=self.round_trip_s,
                 is_wanted=is_wanted,
                 is_many=is_many,
+                held_s=self._held_s,
             )
         )
 

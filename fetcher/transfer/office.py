@@ -20,8 +20,8 @@ class Slot(Protocol):
         """Give the connection back."""
         ...
 
-    def came(self, count: int) -> None:
-        """Take note of bytes that came over it."""
+    def came(self, count: int, *, held_s: float = 0.0) -> None:
+        """Take note of bytes that came over it, and of the seconds until the disk and the hash had taken them."""
         ...
 
     def answered(self, link: Link, seconds: float) -> None:

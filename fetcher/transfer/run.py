@@ -175,7 +175,8 @@ class Run:
         with self._changed:
             now = self.clock()
             is_many = len(self._queue.small) > 2 * self.settings.connections
-            is_wanted = self._is_wanted() and not self._load.is_high(now, time.process_time())
+            is_busy = self._load.is_high(now, time.process_time())
+            is_wanted = self._is_wanted() and not is_busy
             for link in self._links.all():
                 link.look(now, is_wanted=is_wanted, is_many=is_many)
             wanted = self._missing_hands()
@@ -452,10 +453,10 @@ class Run:
         if not self._queue.small:
             self._changed.notify_all()
 
-    def came(self, slot: Slot, link: Link, count: int) -> None:
+    def came(self, slot: Slot, link: Link, count: int, held_s: float) -> None:
         """Take note of bytes that came over a slot's connection."""
         with self._changed:
-            link.came(count)
+            link.came(count, held_s)
             slot.flows(link)
 
     def be_silent(self, link: Link, seconds: float) -> None:

@@ -16,7 +16,7 @@ class Desk(Protocol):
 
     def give(self, slot: "Slot", link: Link, *, waits: bool) -> bool: ...
     def take_back(self, slot: "Slot") -> None: ...
-    def came(self, slot: "Slot", link: Link, count: int) -> None: ...
+    def came(self, slot: "Slot", link: Link, count: int, held_s: float) -> None: ...
     def answered(self, link: Link, seconds: float | None) -> None: ...
 
 
@@ -39,9 +39,9 @@ class Slot:
     def release(self) -> None:
         self._desk.take_back(self)
 
-    def came(self, count: int) -> None:
+    def came(self, count: int, *, held_s: float = 0.0) -> None:
         if self.link is not None:
-            self._desk.came(self, self.link, count)
+            self._desk.came(self, self.link, count, held_s)
 
     def answered(self, link: Link, seconds: float) -> None:
         self._desk.answered(link, None if self.is_ahead else seconds)
