@@ -29,7 +29,7 @@ from typing import NamedTuple
 from fetcher.disk.share import read_at, write_at
 
 _PAGE = 4096  # bytes; O_DIRECT wants offsets, sizes and addresses in multiples of the disk's blocks, 4 KiB at most
-_WINDOW = 32 << 20  # bytes; one look of the gauge
+_WINDOW = 8 << 20  # bytes; one look of the gauge
 _BUSY = 0.4  # share of the time; a writer that is less busy is not what a download waits for
 _FORGET = {True: 1 << 30, False: 128 << 20}  # bytes by one way after which what the other one was worth is old
 _BETTER = 1.2  # times as fast; less is not worth a change

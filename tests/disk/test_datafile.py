@@ -1,7 +1,10 @@
-"""The two ways to a file's bytes: through the page cache and past it."""
+"""The ways to a file's bytes: through the page cache, past it, and through a cache that lets go of them."""
 
+import errno
 import os
 import random
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -22,11 +25,11 @@ class Clock:
         return self.now_s
 
     def spend(self, gauge: Gauge, *, size: int, busy_s: float, idle_s: float) -> None:
-        """Let a writer be busy, then wait for bytes, in 32 pieces."""
-        for _ in range(32):
-            self.now_s += busy_s / 32
-            gauge.wrote(size // 32, busy_s / 32, past_cache=gauge.past_cache)
-            self.now_s += idle_s / 32
+        """Let a writer be busy, then wait for bytes, in 8 pieces."""
+        for _ in range(8):
+            self.now_s += busy_s / 8
+            gauge.wrote(size // 8, busy_s / 8, past_cache=gauge.past_cache)
+            self.now_s += idle_s / 8
 
 
 @pytest.fixture
@@ -53,16 +56,26 @@ def read(file: DataFile, offset: int, size: int) -> bytes:
     return bytes(buffer[: file.read(offset, buffer)])
 
 
-@pytest.mark.parametrize("written_past", [False, True])
-@pytest.mark.parametrize("read_past", [False, True])
-def test_what_was_written_is_what_is_read(tmp_path: Path, gauge: Gauge, written_past: bool, read_past: bool) -> None:
+CACHE, DIRECT, DROPPED = (False, False), (True, False), (True, True)
+
+
+def take(gauge: Gauge, way: tuple[bool, bool]) -> None:
+    """Let the gauge say which way bytes go."""
+    gauge.past_cache, gauge.drops_behind = way
+
+
+@pytest.mark.parametrize("written", [CACHE, DIRECT, DROPPED])
+@pytest.mark.parametrize("read_by", [CACHE, DIRECT, DROPPED])
+def test_what_was_written_is_what_is_read(
+    tmp_path: Path, gauge: Gauge, written: tuple[bool, bool], read_by: tuple[bool, bool]
+) -> None:
     """Whole pages go past the cache, the odd end does not; who reads must not see the difference."""
     file = DataFile(tmp_path / "data", gauge)
     file.allocate(len(DATA))
     for start in (2 * MIB, 0, MIB, 3 * MIB, 4 * MIB):
-        gauge.past_cache = written_past != (start == MIB)  # one piece by the other way
+        take(gauge, read_by if start == MIB else written)  # one piece by another way
         write(file, start, DATA[start : start + MIB])
-    gauge.past_cache = read_past
+    take(gauge, read_by)
     assert b"".join(read(file, start, min(MIB, len(DATA) - start)) for start in range(0, len(DATA), MIB)) == DATA
     file.close()
     assert (tmp_path / "data").read_bytes() == DATA
@@ -83,6 +96,47 @@ def test_whole_pages_leave_no_trace_in_the_page_cache(tmp_path: Path, gauge: Gau
     write(file, 0, DATA[:MIB])
     assert _cached_pages(tmp_path / "data", MIB, mincore) == MIB // 4096
     file.close()
+
+
+def test_dropped_pages_leave_no_trace_in_the_page_cache(tmp_path: Path, gauge: Gauge) -> None:
+    """They are there until they are on disk, and not longer."""
+    mincore = pytest.importorskip("ctypes").CDLL(None).mincore
+    file = DataFile(tmp_path / "data", gauge)
+    file.allocate(MIB)
+    take(gauge, DROPPED)
+    write(file, 0, DATA[:MIB])
+    if not gauge.drops_behind:
+        pytest.skip("this kernel or file system has no RWF_DONTCACHE")
+    file.sync()
+    assert _cached_pages(tmp_path / "data", MIB, mincore) == 0
+    file.close()
+
+
+@needs_direct
+def test_where_nothing_can_be_dropped_the_way_past_the_cache_is_left(
+    tmp_path: Path, gauge: Gauge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An older kernel says so of a flag that it does not know; the bytes are written all the same."""
+    flags: list[int] = []
+    real = os.pwritev
+
+    def pwritev(descriptor: int, views: Sequence[memoryview], offset: int, flag: int = 0) -> int:
+        flags.append(flag)
+        if flag:
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+        return real(descriptor, views, offset)
+
+    monkeypatch.setattr(os, "pwritev", pwritev)
+    file = DataFile(tmp_path / "data", gauge)
+    file.allocate(2 * MIB)
+    take(gauge, DROPPED)
+    write(file, 0, DATA[:MIB])
+    assert gauge.past_cache
+    assert not gauge.drops_behind
+    write(file, MIB, DATA[MIB : 2 * MIB])
+    assert [bool(flag) for flag in flags] == [True, False]
+    file.close()
+    assert (tmp_path / "data").read_bytes() == DATA[: 2 * MIB]
 
 
 def _cached_pages(path: Path, size: int, mincore: object) -> int:
@@ -121,39 +175,71 @@ def test_a_symlink_is_not_opened(tmp_path: Path, gauge: Gauge) -> None:
 def test_a_slow_network_keeps_to_the_page_cache(clock: Clock, gauge: Gauge) -> None:
     """Whoever loads the model next finds it in memory; a writer that waits for bytes costs nothing."""
     for _ in range(20):
-        clock.spend(gauge, size=32 * MIB, busy_s=0.1, idle_s=0.3)
+        clock.spend(gauge, size=8 * MIB, busy_s=0.1, idle_s=0.3)
         assert not gauge.past_cache
 
 
 @needs_direct
 def test_a_page_cache_that_is_the_bottleneck_is_left(clock: Clock, gauge: Gauge) -> None:
     """And taken again only when it was the faster one."""
-    clock.spend(gauge, size=32 * MIB, busy_s=0.1, idle_s=0.05)
+    clock.spend(gauge, size=8 * MIB, busy_s=0.1, idle_s=0.05)
     assert gauge.past_cache
-    clock.spend(gauge, size=32 * MIB, busy_s=0.02, idle_s=0.05)
+    clock.spend(gauge, size=8 * MIB, busy_s=0.02, idle_s=0.05)
     assert gauge.past_cache
 
 
 @needs_direct
 def test_the_faster_way_is_found_again_when_the_other_becomes_slow(clock: Clock, gauge: Gauge) -> None:
     """Memory may be plenty at first and be taken back later."""
-    clock.spend(gauge, size=32 * MIB, busy_s=0.1, idle_s=0)
-    clock.spend(gauge, size=32 * MIB, busy_s=0.2, idle_s=0)  # past the cache: slower
+    clock.spend(gauge, size=8 * MIB, busy_s=0.1, idle_s=0)
+    clock.spend(gauge, size=8 * MIB, busy_s=0.2, idle_s=0)  # past the cache: slower
     assert not gauge.past_cache
     for _ in range(2):
-        clock.spend(gauge, size=32 * MIB, busy_s=0.1, idle_s=0)
+        clock.spend(gauge, size=8 * MIB, busy_s=0.1, idle_s=0)
         assert not gauge.past_cache
-    clock.spend(gauge, size=32 * MIB, busy_s=0.4, idle_s=0)  # the cache is full now
+    clock.spend(gauge, size=8 * MIB, busy_s=0.4, idle_s=0)  # the cache is full now
     assert gauge.past_cache
+
+
+@needs_direct
+@pytest.mark.parametrize(("idle_s", "drops"), [(0.02, True), (0.1, False)])
+def test_a_disk_that_is_all_that_writers_wait_for_is_kept_busy(
+    clock: Clock, gauge: Gauge, monkeypatch: pytest.MonkeyPatch, idle_s: float, drops: bool
+) -> None:
+    """O_DIRECT costs less, so it stays as long as writers have other things to do than to wait for it."""
+    monkeypatch.setattr(gauge, "_can_drop_behind", True)
+    clock.spend(gauge, size=8 * MIB, busy_s=0.1, idle_s=0.05)
+    assert gauge.past_cache
+    assert not gauge.drops_behind
+    clock.spend(gauge, size=8 * MIB, busy_s=0.08, idle_s=idle_s)
+    assert gauge.past_cache
+    assert gauge.drops_behind == drops
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="RWF_DONTCACHE is Linux's")
+@pytest.mark.parametrize(
+    ("release", "drops"), [("6.16.9-custom", False), ("6.17.0", True), ("7.1", True), ("odd", False)]
+)
+def test_kernels_that_drop_pages_in_use_are_not_asked_to(
+    monkeypatch: pytest.MonkeyPatch, release: str, drops: bool
+) -> None:
+    """The first ones that knew the flag had a fault there."""
+    uname = os.uname()
+    monkeypatch.setattr(os, "uname", lambda: os.uname_result((*uname[:2], release, *uname[3:])))
+    clock = Clock()
+    gauge = Gauge(clock)
+    clock.spend(gauge, size=8 * MIB, busy_s=0.1, idle_s=0)
+    clock.spend(gauge, size=8 * MIB, busy_s=0.09, idle_s=0)
+    assert gauge.drops_behind == drops
 
 
 @needs_direct
 def test_an_old_measure_is_not_believed_for_ever(clock: Clock, gauge: Gauge) -> None:
     """The disk may have been busy when the other way was tried."""
-    clock.spend(gauge, size=32 * MIB, busy_s=0.1, idle_s=0)
-    clock.spend(gauge, size=32 * MIB, busy_s=0.2, idle_s=0)  # past the cache: slower
+    clock.spend(gauge, size=8 * MIB, busy_s=0.1, idle_s=0)
+    clock.spend(gauge, size=8 * MIB, busy_s=0.2, idle_s=0)  # past the cache: slower
     changes = []
-    for _ in range(4):
-        clock.spend(gauge, size=32 * MIB, busy_s=0.1, idle_s=0)
+    for _ in range(16):
+        clock.spend(gauge, size=8 * MIB, busy_s=0.1, idle_s=0)
         changes.append(gauge.past_cache)
-    assert changes == [False, False, False, True]
+    assert changes == [False] * 15 + [True]
