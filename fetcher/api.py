@@ -11,10 +11,10 @@ Promises (tests/api/test_download.py, test_official.py):
 
 import os
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from fetcher.core.immutable import immutable
 from fetcher.core.manifest import MODELSCOPE, CacheLayout, SourceRef
 from fetcher.errors import ConfigError
 from fetcher.formats.manifest_entry import Entry
@@ -220,7 +220,7 @@ def logout(source: str = MODELSCOPE) -> bool:
     return Logins(_settings(), {}).log_out(source)[1]
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Way:
     """How a repository's files are to come, and where to."""
 

@@ -10,11 +10,10 @@ Promises (tests/cli/test_editing.py, tests/formats/test_manifest_edit.py):
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fetcher.core.choice import unknown_models
-from fetcher.core.immutable import immutable
 from fetcher.core.manifest import FOLDER
 from fetcher.core.paths import ModelName
 from fetcher.core.preview import Preview
@@ -28,7 +27,7 @@ from fetcher.project import Project
 from fetcher.results import LockChange
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:
     """What is to be written.
 

@@ -11,14 +11,13 @@ Promises (tests/test_policy.py):
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
 from fetcher.core.content.judge import format_of
 from fetcher.core.content.texts import card_license
 from fetcher.core.digest import Sha256
-from fetcher.core.immutable import immutable
 from fetcher.core.interfaces import Candidate, Describing, Description, FetchRequest, RemoteAddress, RemoteFile
 from fetcher.core.lock import UNKNOWN, LockedFile, LockedModel
 from fetcher.core.paths import RepoPath
@@ -44,7 +43,7 @@ class Peeker(Protocol):
         ...
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """A model that is being locked, and what is to be found out of it.
 
@@ -61,7 +60,7 @@ class Question:
     known: LockedModel | None
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What a section of the lock says beside its files (core.lock.LockedModel)."""
 

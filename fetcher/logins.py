@@ -9,8 +9,8 @@ Promises (tests/test_logins.py):
 
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import dataclass
 
-from fetcher.core.immutable import immutable
 from fetcher.core.manifest import HUB_KINDS, SHORT_FORMS, URL_SCHEMES, Endpoint
 from fetcher.disk.tokens import TokenStore
 from fetcher.errors import AuthError, ConfigError, FetcherError
@@ -21,7 +21,7 @@ from fetcher.settings import Settings
 from fetcher.sources.catalog import Catalog
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Login:
     """A login that was made.
 
@@ -40,7 +40,7 @@ class Login:
     shadowed_by: str | None = None
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
     """What a source is asked with.
 

@@ -22,7 +22,6 @@ from pathlib import Path
 
 from fetcher.core.cache import cache_repository
 from fetcher.core.choice import EVERYTHING
-from fetcher.core.immutable import immutable
 from fetcher.core.interfaces import Events, NoEvents, RemoteFile
 from fetcher.core.lock import Lock, LockedModel
 from fetcher.core.manifest import (
@@ -72,7 +71,7 @@ _IN_WORDS = (  # what a fix says of models.toml, and what it is for who has none
 )
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Named:
     """What a person has named.
 
@@ -137,7 +136,7 @@ def with_hub(settings: Settings, source: SourceRef, *, endpoint: str | None, tok
     return replace(settings, environment=environment)
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Destination:
     """Where the files are to go.
 
@@ -162,7 +161,7 @@ class Destination:
         return replace(self, local=local, cache=cache)
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What a download did.
 
@@ -322,7 +321,7 @@ class OneOff:
 _WISHES = Wishes(choice=EVERYTHING, prune=False, take_names=True)
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
     """A folder for a repository.
 

@@ -9,12 +9,12 @@ Promises (tests/test_front.py):
 
 from collections import Counter
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from fetcher import __version__
 from fetcher.core import answers
 from fetcher.core.change import Usage
-from fetcher.core.immutable import immutable
 from fetcher.disk.atomic import write_atomic
 from fetcher.disk.index import Row
 from fetcher.disk.ready import Ready, about, index_name, index_stamp, ready_name, stamps_of, trash_stamp
@@ -25,7 +25,7 @@ from fetcher.errors import DiskError
 from fetcher.survey import Survey
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
     """A manifest and a lock that is what it asks for.
 

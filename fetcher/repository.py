@@ -11,9 +11,9 @@ Promises (tests/test_setup_git.py; merges with it, tests/test_git_merge.py):
 import re
 import shlex
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
-from fetcher.core.immutable import immutable
 from fetcher.disk.atomic import disk_errors, write_atomic
 from fetcher.disk.lines import add_lines, take_line
 from fetcher.errors import ConfigError
@@ -34,7 +34,7 @@ _COMMAND = (
 )
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Driver:
     """How the merge driver stands.
 

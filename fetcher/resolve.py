@@ -19,7 +19,6 @@ from typing import Protocol, TypeVar
 
 from fetcher.core.choice import unknown_models
 from fetcher.core.digest import Commit, Sha256
-from fetcher.core.immutable import immutable
 from fetcher.core.interfaces import Events, RemoteFile, Snapshot, Source, Unlisted
 from fetcher.core.lock import Lock, LockedFile, LockedModel, PinnedSource, stale_fields, tree_of
 from fetcher.core.manifest import Manifest, ModelSpec, SourceRef
@@ -47,7 +46,7 @@ class Sources(Protocol):
         ...
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Upgrade:
     """Which pins may move.
 
@@ -116,7 +115,7 @@ class _Asked:
     choose: Choose
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Draft:
     """A model whose files are listed and not hashed yet, at each of its homes."""
 

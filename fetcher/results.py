@@ -1,6 +1,7 @@
 """What `Project.lock` and `Project.status` give back."""
 
-from fetcher.core.immutable import immutable
+from dataclasses import dataclass
+
 from fetcher.core.lock import Lock, Staleness
 from fetcher.core.lockdiff import ModelChange
 from fetcher.core.lockmerge import Verdict
@@ -8,7 +9,7 @@ from fetcher.core.plan import Plan
 from fetcher.survey import Survey
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LockChange:
     """What `lock` would write, how it differs from what is there, and how a conflict in that was settled.
 
@@ -27,7 +28,7 @@ class LockChange:
     merged: tuple[Verdict, ...] = ()
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """How the lock and the disk stand.
 

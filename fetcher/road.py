@@ -12,7 +12,7 @@ Promises (tests/test_sync.py, test_user_files.py, test_project.py):
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 from fetcher.core.change import Bounds
 from fetcher.core.choice import USUAL, Choice
 from fetcher.core.digest import Sha256
-from fetcher.core.immutable import immutable
 from fetcher.core.interfaces import Events, FetchRequest
 from fetcher.core.lock import Lock, LockedModel
 from fetcher.core.manifest import Endpoint, Layout, SourceRef
@@ -51,7 +50,7 @@ _PATIENCE_S = 1.0  # of waiting in silence for another fetcher
 Guard = Callable[[], AbstractContextManager[object]]
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
     """What a sync is asked to do about the plan.
 
@@ -71,7 +70,7 @@ class Wishes:
     take_names: bool = False
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Road:
     """One project's road.
 

@@ -5,9 +5,9 @@ Adds lines, never changes or removes one; a models.toml that exists stays as it 
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from fetcher.core.immutable import immutable
 from fetcher.core.manifest import MODELSCOPE
 from fetcher.core.offers import Offer
 from fetcher.disk.atomic import disk_errors, write_atomic
@@ -44,7 +44,7 @@ def _lines(manifest: str) -> dict[str, tuple[str, ...]]:
     }
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scaffold:
     """What `init` wrote: the files made and those that got lines; and the models that a new manifest could have."""
 

@@ -1,10 +1,10 @@
 """What decides besides the manifest: flags, then environment, then defaults; built once."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from fetcher.core.immutable import immutable
 from fetcher.core.units import parse_age, parse_rate, parse_size
 from fetcher.errors import ConfigError
 
@@ -20,7 +20,7 @@ _WAIT_S = 600.0  # another sync of a large model may well take that long
 _Value = TypeVar("_Value")
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Flags:
     """What the command line says; None where it says nothing.
 
@@ -39,7 +39,7 @@ class Flags:
     adopt: tuple[Path, ...] = ()
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The settings of one run.
 
@@ -78,7 +78,7 @@ class Settings:
     trash_size: int = _TRASH_SIZE
 
     @classmethod
-    def of(cls, environment: Mapping[str, str], flags: Flags = Flags()) -> "Settings":  # noqa: B008 - it is immutable
+    def of(cls, environment: Mapping[str, str], flags: Flags = Flags()) -> "Settings":
         """Combine flags with the environment and the defaults.
 
         Raises:

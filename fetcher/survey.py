@@ -4,13 +4,12 @@ Changes nothing.  What is done about it is road.py's.
 """
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from fetcher.core.cache import CachePlace, cache_places
 from fetcher.core.choice import Choice, chosen_models, targets_of
-from fetcher.core.immutable import immutable
 from fetcher.core.lock import Lock, LockedModel
 from fetcher.core.manifest import Layout
 from fetcher.core.paths import ModelName
@@ -24,7 +23,7 @@ from fetcher.disk.unmanaged import Beside, look_beside
 from fetcher.sync import Workplace
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
     """The disk beside the lock.
 

@@ -14,12 +14,11 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fetcher.core.change import Step
 from fetcher.core.digest import Sha256
-from fetcher.core.immutable import immutable
 from fetcher.core.interfaces import Candidate, Events, FetchRequest, RemoteAddress, Source
 from fetcher.core.lock import LockedModel
 from fetcher.core.manifest import SourceRef
@@ -48,7 +47,7 @@ _TOGETHER = 512  # files whose copies wait for one sync of the disk
 Fetch = Callable[[Sequence[tuple[FetchRequest, Wanted]]], Mapping[Sha256, FetcherError]]
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """What a sync did.
 

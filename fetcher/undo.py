@@ -16,7 +16,6 @@ from pathlib import Path
 
 from fetcher.core.change import Act, Former, Step
 from fetcher.core.digest import Sha256
-from fetcher.core.immutable import immutable
 from fetcher.core.paths import RepoPath
 from fetcher.core.plan import Leftover, State, Wanted
 from fetcher.core.undo import Seen, Way, way_back
@@ -31,7 +30,7 @@ from fetcher.disk.trash import Change
 from fetcher.errors import BlockedError, DiskError
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Undone:
     """What an undo did, by spots.
 
@@ -48,7 +47,7 @@ class Undone:
     lost: tuple[str, ...] = ()
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
     """A step and how it is taken back.
 

@@ -11,11 +11,10 @@ Promises (tests/test_unhashed.py):
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from fetcher.core.digest import Commit, GitBlob, Sha256
-from fetcher.core.immutable import immutable
 from fetcher.core.interfaces import Candidate, FetchRequest, RemoteAddress, RemoteFile, Source
 from fetcher.core.lock import LockedFile
 from fetcher.core.manifest import SourceRef
@@ -34,7 +33,7 @@ class Hasher(Protocol):
         ...
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Likely:
     """What a file may well be; `git_blob` where another listing tells it."""
 
@@ -42,7 +41,7 @@ class Likely:
     git_blob: GitBlob | None = None
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Home:
     """One place of a model's files, at one commit.
 

@@ -8,11 +8,11 @@ Promises (tests/cli/test_store.py):
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from os import cpu_count
 
 from fetcher.core.digest import Sha256
 from fetcher.core.garbage import GRACE_S, Stored
-from fetcher.core.immutable import immutable
 from fetcher.disk.partial import never
 from fetcher.disk.registry import Registry
 from fetcher.disk.staging import staging_stores
@@ -22,7 +22,7 @@ from fetcher.errors import InterruptedRun
 from fetcher.settings import Settings
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
     """What a store holds; sizes in bytes."""
 

@@ -13,10 +13,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Literal
 
-from fetcher.core.immutable import immutable
 from fetcher.core.interfaces import FetchRequest, NoEvents
 from fetcher.core.secrets import SECRETS
 from fetcher.errors import InterruptedRun
@@ -37,7 +36,7 @@ EventKind = Literal[
 _EVERY_S = 0.1  # between two events of progress; a bar needs no more
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """Something that happened in a run; None where it does not apply.
 

@@ -4,7 +4,7 @@ import inspect
 import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import wraps
 from pathlib import Path
@@ -14,7 +14,6 @@ import typer
 
 from fetcher.cli import completing, render
 from fetcher.core.events import Events, NoEvents
-from fetcher.core.immutable import immutable
 from fetcher.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -86,7 +85,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be don
 Progress = Annotated[Style, typer.Option("--progress", help="How progress is shown.")]
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Common:
     """What the common options say; `extra` holds arguments for which the command has no parameter."""
 

@@ -8,11 +8,10 @@ Promises (tests/test_layouts.py): the official libraries find by id, offline, wh
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from posixpath import relpath
 
 from fetcher.core.digest import Sha256, is_commit
-from fetcher.core.immutable import immutable
 from fetcher.core.lock import Lock, LockedModel
 from fetcher.core.manifest import CacheLayout, Layout, SourceRef
 from fetcher.core.moves import Wanted
@@ -22,7 +21,7 @@ from fetcher.errors import ConfigError
 _DEFAULT_BRANCHES = {CacheLayout.modelscope: "master", CacheLayout.huggingface: "main"}
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CachePlace:
     """Where a commit goes, below a cache's folder; all with `/`.
 

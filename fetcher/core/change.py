@@ -4,9 +4,8 @@ A change is written down before its first step is taken (disk/trash.py), so that
 that was killed can be put back as well; which steps were taken is seen on the disk.
 """
 
+from dataclasses import dataclass
 from enum import StrEnum
-
-from fetcher.core.immutable import immutable
 
 
 class Act(StrEnum):
@@ -19,7 +18,7 @@ class Act(StrEnum):
     ASIDE = "aside"  # something of the user's, out of the way; it is kept
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Former:
     """A file of fetcher's as it was before the change: a row of the index without its spot.
 
@@ -35,7 +34,7 @@ class Former:
     looked_ns: int
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One file of a change.
 
@@ -59,7 +58,7 @@ class Step:
         return self.origin or self.spot
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
     """How long and how much the trash keeps of fetcher's own files.
 
@@ -71,7 +70,7 @@ class Bounds:
     size: int
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
     """What a trash holds.
 

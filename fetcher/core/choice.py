@@ -2,17 +2,17 @@
 
 import os.path
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import PurePath
 
 from fetcher.core.hints import closest
-from fetcher.core.immutable import immutable
 from fetcher.core.lock import Lock
 from fetcher.core.manifest import Layout
 from fetcher.core.paths import ModelName
 from fetcher.errors import ConfigError
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
     """Which models a command is about.
 

@@ -17,8 +17,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fetcher.core.immutable import immutable
-
 _GAIN = 1.1  # for a doubling; performance.md
 FAR_S = 0.02  # a round trip from which a step at a time takes too long
 _FAST = 64e6  # bytes a second; one connection that is so fast has no limit of its own
@@ -55,7 +53,7 @@ def to_begin_with(large: Sequence[int], small: int, *, cores: int) -> int:
     return _FIRST_SMALL if small > 1 else 1
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
     """What is seen of a host's connections.
 

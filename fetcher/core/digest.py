@@ -6,9 +6,8 @@ Holds no hashing of files; that is the business of transfer.py and disk/.
 import hashlib
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Self
-
-from fetcher.core.immutable import immutable
 
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _GIT_BLOB = re.compile(r"[0-9a-f]{40}\Z")
@@ -59,7 +58,7 @@ class GitBlob(str):
         return super().__new__(cls, text)
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
     """What is known of an object before its bytes are here.
 

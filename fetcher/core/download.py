@@ -15,7 +15,8 @@ Promises (tests/core/test_download.py):
   * a reply of a few bytes where more were asked for is a failure, whatever it announced.
 """
 
-from fetcher.core.immutable import immutable
+from dataclasses import dataclass
+
 from fetcher.core.interfaces import Head
 from fetcher.core.retry import LEAST_PROGRESS
 from fetcher.errors import IntegrityError, SourceError
@@ -24,7 +25,7 @@ _MARKUP = {"application/json", "text/html", "application/xml", "text/xml"}
 _SUFFIXES = (".json", ".html", ".htm", ".xml", ".ipynb", ".webmanifest", ".jsonl", ".txt", ".md")
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
     """The bytes `start` (included) to `stop` (excluded) of a file."""
 
@@ -37,7 +38,7 @@ class Span:
         return self.stop - self.start
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
     """What to do with bytes that came: drop `drop`, write the next `keep` at `offset`."""
 

@@ -7,14 +7,13 @@ Promises (tests/core/test_garbage.py):
 """
 
 from collections.abc import Collection, Iterable
-
-from fetcher.core.immutable import immutable
+from dataclasses import dataclass
 
 GRACE_S = 24 * 3600.0  # a project that has not synced yet may be about to
 ABANDONED_S = 30 * 24 * 3600.0  # a partial that nobody continued for so long is not waited for
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
     """Something of a store.
 

@@ -6,6 +6,7 @@ the bytes of one reply, on their way.  A *candidate* is one place where a digest
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
@@ -13,13 +14,12 @@ from typing import Protocol, Self, runtime_checkable
 from fetcher.core.digest import Commit, Expected, GitBlob, Sha256
 from fetcher.core.events import Events as Events
 from fetcher.core.events import NoEvents as NoEvents
-from fetcher.core.immutable import immutable
 from fetcher.core.manifest import SourceRef
 from fetcher.core.paths import RepoPath
 from fetcher.core.tags import Tag
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteFile:
     """A file of a snapshot.
 
@@ -39,7 +39,7 @@ class RemoteFile:
     version: str = ""
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """The full file list of a repository at one commit; paths are safe and without twins."""
 
@@ -48,7 +48,7 @@ class Snapshot:
     files: tuple[RemoteFile, ...]
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteAddress:
     """One file at one commit, as a source needs it to send bytes.
 
@@ -64,7 +64,7 @@ class RemoteAddress:
     sha256: Sha256 | None
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
     """What the head of a reply says about the bytes that follow.
 
@@ -169,7 +169,7 @@ class Unlisted(Protocol):
         ...
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
     """What a source says of a commit beside its files; None is what it does not tell.
 
@@ -243,7 +243,7 @@ class OnThisMachine(Protocol):
         ...
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """One place where a digest can be had."""
 
@@ -251,7 +251,7 @@ class Candidate:
     address: RemoteAddress
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FetchRequest:
     """One digest to be fetched, with the places to try, best first.
 

@@ -5,17 +5,17 @@ Promises (tests/cli/test_list.py):
   * a model that says `locked` has a section that is what the manifest asks for.
 """
 
+from dataclasses import dataclass
 from typing import Literal
 
 from fetcher.core.choice import Choice, unknown_groups, unknown_models
-from fetcher.core.immutable import immutable
 from fetcher.core.lock import Lock, LockedModel, staleness
 from fetcher.core.manifest import Layout, Manifest, ModelSpec
 
 State = Literal["locked", "stale", "not locked", "left over"]
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
     """A model as manifest and lock have it.
 

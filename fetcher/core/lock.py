@@ -10,18 +10,17 @@ Promises (tests/core/test_lock.py):
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Self
 
 from fetcher.core.digest import Commit, Sha256, tree_digest
-from fetcher.core.immutable import immutable
 from fetcher.core.manifest import Manifest, ModelSpec, Requested, SourceRef
 from fetcher.core.paths import ModelName, RepoPath
 
 UNKNOWN = "unknown"  # recorded where a source was asked and does not tell
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LockedFile:
     """One line of `[models.NAME.files]`; `size` is in bytes."""
 
@@ -30,7 +29,7 @@ class LockedFile:
     size: int
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PinnedSource:
     """A home of the model's bytes, pinned: `SOURCE@COMMIT`."""
 
@@ -53,7 +52,7 @@ class PinnedSource:
         return f"{self.source}@{self.commit}"
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LockedModel:
     """One section of models.lock.
 
@@ -98,7 +97,7 @@ class LockedModel:
         return self.seal_is_right() and self.tree_is_right()
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lock:
     """models.lock, parsed; models sorted by name."""
 
@@ -108,7 +107,7 @@ class Lock:
 CHECKSUMS = ("seal", "tree")  # fields that compare the lock with itself, not with the manifest
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Staleness:
     """One field in which the lock is not what the manifest asks for.
 

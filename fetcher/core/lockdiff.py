@@ -6,10 +6,10 @@ Promises (tests/core/test_lockdiff.py):
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 from fetcher.core.digest import Sha256
-from fetcher.core.immutable import immutable
 from fetcher.core.lock import Lock, LockedFile, LockedModel, shown
 from fetcher.core.paths import RepoPath
 from fetcher.core.units import count_text, size_text
@@ -17,7 +17,7 @@ from fetcher.core.units import count_text, size_text
 Kind = Literal["added", "removed", "changed"]
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FileChange:
     """A file that differs; `before` is None for an added one, `after` for a removed one."""
 
@@ -27,7 +27,7 @@ class FileChange:
     after: LockedFile | None
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FieldChange:
     """A wish or a fact of a section that differs; values as text."""
 
@@ -36,7 +36,7 @@ class FieldChange:
     after: str
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelChange:
     """A model that differs between two locks."""
 
@@ -54,7 +54,7 @@ class ModelChange:
         return sum(size for sha256, size in new.items() if sha256 not in known)
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LockDiff:
     """One lock beside an earlier one.
 

@@ -10,9 +10,9 @@ Promises (tests/core/test_lockmerge.py; under real git, tests/test_git_merge.py)
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
-from fetcher.core.immutable import immutable
 from fetcher.core.lock import LockedModel, stale_fields
 from fetcher.core.manifest import Manifest, ModelSpec
 
@@ -22,7 +22,7 @@ Side = Mapping[str, LockedModel | None]  # None: a section that cannot be read
 _HOME_FIELDS = {"source", "revision", "addresses"}
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What becomes of one model of the two sides.
 

@@ -6,11 +6,10 @@ version is sources/catalog.py.
 
 import re
 from collections.abc import Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
 from fetcher.core.digest import Sha256
-from fetcher.core.immutable import immutable
 from fetcher.core.kinds import (
     BUILT_IN_SCHEMES as BUILT_IN_SCHEMES,
 )
@@ -56,7 +55,7 @@ _CONTROL = re.compile(f"[{_UNSEEN}]")
 _CONTROL_OR_SPACE = re.compile(f"[ {_UNSEEN}]")
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceRef:
     """A parsed source string.
 
@@ -123,7 +122,7 @@ class SourceRef:
         return f"{self.scheme}:{'datasets/' if self.dataset else ''}{self.repo}"
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Requested:
     """The wishes that decide which commit and which files are locked.
 
@@ -142,7 +141,7 @@ class Requested:
     addresses: Sha256 | None = None
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSpec:
     """One `[models.NAME]` with the defaults applied.
 
@@ -165,7 +164,7 @@ class ModelSpec:
     records: frozenset[str] = frozenset()
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """One `[sources.NAME]`: a named endpoint of a known kind.
 
@@ -184,7 +183,7 @@ class Endpoint:
     ca_file: str | None = None
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """models.toml, parsed.
 
@@ -212,7 +211,7 @@ class Manifest:
         return found
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
     """Of models.toml, what a lock does not say: where models go, their groups, named endpoints, what is allowed.
 

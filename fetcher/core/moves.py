@@ -5,14 +5,14 @@ the same bytes at another spot: a rename, whether or not the store still has the
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import Enum
 
 from fetcher.core.digest import Sha256
-from fetcher.core.immutable import immutable
 from fetcher.core.paths import RepoPath
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """A file of the lock and the spot where it belongs.
 
@@ -64,7 +64,7 @@ class State(Enum):
     FOREIGN = "foreign"  # anything else: only the user may decide
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Leftover:
     """A file that the index knows and that no longer is wanted; `reason` says why it may have to stay.
 
@@ -79,7 +79,7 @@ class Leftover:
     sha256: Sha256 | None = None
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
     """fetcher's own file that is wanted at another spot now; `origin` is where it is."""
 

@@ -2,13 +2,12 @@
 
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from fetcher.core.immutable import immutable
 from fetcher.core.manifest import SHORT_FORMS, SourceRef
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
     """A model that somebody uses.
 

@@ -9,17 +9,16 @@ Promises (tests/core/test_outdated.py):
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from fetcher.core.digest import Commit
-from fetcher.core.immutable import immutable
 from fetcher.core.interfaces import RemoteFile
 from fetcher.core.lock import LockedFile, LockedModel
 from fetcher.core.lockdiff import Kind
 from fetcher.core.paths import ModelName, RepoPath
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Moved:
     """A file that is another one now; `size` in bytes, of the one that is gone for a removed one."""
 
@@ -28,7 +27,7 @@ class Moved:
     size: int
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outlook:
     """A locked model beside what its source has now.
 

@@ -13,12 +13,11 @@ Promises, each with its property test in tests/core/test_plan.py:
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from fetcher.core.cache import CachePlace
 from fetcher.core.digest import Sha256
-from fetcher.core.immutable import immutable
 from fetcher.core.lock import LockedModel
 from fetcher.core.moves import Leftover as Leftover
 from fetcher.core.moves import Move, pair_moves
@@ -28,7 +27,7 @@ from fetcher.core.paths import fold, refuse_twins
 from fetcher.errors import BlockedError, ConfigError, IntegrityError, OfflineError
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
     """What was found at a spot.
 
@@ -48,7 +47,7 @@ class Look:
     edited: bool = False
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LocalState:
     """A look at the disk: each wanted spot, and what fetcher wrote elsewhere."""
 
@@ -56,7 +55,7 @@ class LocalState:
     leftovers: tuple[Leftover, ...] = ()
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Blocked:
     """A wanted file whose spot is taken by something that is not fetcher's; `leads` as of its Look."""
 
@@ -78,7 +77,7 @@ class Blocked:
         return bool(self.leads_to) and self.wanted.base.startswith(f"{self.obstacle}/")
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """The difference between lock and disk.
 

@@ -9,9 +9,9 @@ Promises (tests/core/test_pointer.py):
 """
 
 import re
+from dataclasses import dataclass
 
 from fetcher.core.digest import EMPTY_SHA256, Sha256
-from fetcher.core.immutable import immutable
 from fetcher.errors import PointerError
 
 MAX_POINTER = 1023  # bytes; git-lfs reads no pointer from a blob of 1024 bytes or more
@@ -24,7 +24,7 @@ _OID = re.compile(rb"^oid ", re.MULTILINE)
 _WHOLE = re.compile(rb"(?:ext-[0-9]-[^\n]*\n)*oid sha256:([0-9a-f]{64})\nsize (0|[1-9][0-9]{0,18})\n?")
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pointer:
     """The large file that a pointer stands for; `size` is in bytes."""
 

@@ -3,9 +3,8 @@
 What in a lock breaks it is verdicts.py; reading the text is formats/policy_tables.py.
 """
 
+from dataclasses import dataclass
 from typing import Literal
-
-from fetcher.core.immutable import immutable
 
 Level = Literal["deny", "warn", "allow"]
 Rule = Literal["sources", "hosts", "licenses", "size", "age", "formats"]
@@ -13,7 +12,7 @@ LEVELS: tuple[Level, ...] = ("deny", "warn", "allow")
 RULES: tuple[Rule, ...] = ("sources", "hosts", "licenses", "size", "age", "formats")
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
     """A rule about names: shell patterns, of which `deny` beats `warn` beats `allow`.
 
@@ -28,7 +27,7 @@ class Choices:
     other: Level | None = None
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SizeRule:
     """How large things may be, in bytes.
 
@@ -42,7 +41,7 @@ class SizeRule:
     level: Level = "deny"
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AgeRule:
     """How long ago a commit must have been made, in seconds."""
 
@@ -50,7 +49,7 @@ class AgeRule:
     level: Level = "deny"
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Waiver:
     """What is taken although a rule is against it.
 
@@ -65,7 +64,7 @@ class Waiver:
     reason: str
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """[policy]; None is a rule that was left out."""
 

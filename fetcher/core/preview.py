@@ -4,16 +4,16 @@ Promise (tests/core/test_preview.py): what is said to be taken is what `select` 
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from fetcher.core.digest import Commit
-from fetcher.core.immutable import immutable
 from fetcher.core.interfaces import RemoteFile, Snapshot
 from fetcher.core.manifest import ModelSpec, SourceRef
 from fetcher.core.paths import ModelName
 from fetcher.core.selection import Chooser, select
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LeftFile:
     """A file that a model does not take, and what decided so."""
 
@@ -21,7 +21,7 @@ class LeftFile:
     reason: str
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
     """What a model would be.
 

@@ -9,13 +9,13 @@ Promises (tests/core/test_proof.py):
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from fetcher.core.digest import Sha256
 from fetcher.core.download import Span
-from fetcher.core.immutable import immutable
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
     """What hashing a file has shown.
 
@@ -28,7 +28,7 @@ class Proof:
     differs: tuple[Span, ...] = ()
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Depth:
     """How closely to look.
 

@@ -14,7 +14,6 @@ Promises, held by tests/core/test_retry.py:
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fetcher.core.immutable import immutable
 from fetcher.core.interfaces import Candidate
 from fetcher.errors import FetcherError, IntegrityError, SourceError
 
@@ -22,7 +21,7 @@ LEAST_PROGRESS = 512  # bytes of a try or of a reply; a server that gives a byte
 ENOUGH_TO_GO_ON = 256 << 10  # bytes; a try that brought so much is followed by the next at once
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RetrySchedule:
     """Exponential waits with equal jitter: half is fixed, half is thrown with the dice.
 
@@ -64,7 +63,7 @@ class RetrySchedule:
         return min(wait, self.cap_s)
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
     """Bytes of a whole by who gave them: `size` of them; without a candidate they are of an earlier run."""
 

@@ -6,11 +6,11 @@ everything below.  Exclude beats include; a name in `files` beats exclude.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from fnmatch import translate
 from re import Pattern, compile
 
 from fetcher.core.hints import closest
-from fetcher.core.immutable import immutable
 from fetcher.core.interfaces import RemoteFile
 from fetcher.core.manifest import Requested
 from fetcher.core.paths import RepoPath
@@ -19,7 +19,7 @@ from fetcher.errors import IntegrityError, NotFoundError
 _SHOWN = 10  # names in an error
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
     """The files taken, sorted by path, and the patterns that matched nothing."""
 
@@ -27,7 +27,7 @@ class Selection:
     idle_patterns: tuple[str, ...]
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
     """What a model's wishes say about one path.
 

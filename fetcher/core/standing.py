@@ -4,13 +4,13 @@ Promise (tests/core/test_standing.py): every file of a model is counted once, be
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-from fetcher.core.immutable import immutable
 from fetcher.core.lock import LockedModel
 from fetcher.core.plan import Look, Plan, State, Wanted
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """One model's files beside the lock; sizes in bytes.
 

@@ -11,14 +11,14 @@ Promises (tests/core/test_tags.py):
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from fetcher.core.digest import Commit
-from fetcher.core.immutable import immutable
 
 _NUMBERED = re.compile(r"(?P<before>\D*)(?P<numbers>[0-9]{1,9}(?:\.[0-9]{1,9})*)(?P<after>[^0-9.].*)?")
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tag:
     """A tag as its source tells it.
 

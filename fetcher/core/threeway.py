@@ -9,11 +9,10 @@ Promises (tests/core/test_threeway.py):
 """
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
-from fetcher.core.immutable import immutable
 
-
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
     """One piece after the merge; where both sides are the same, that is what it became.
 

@@ -4,13 +4,13 @@ Promise (tests/cli/test_tree.py): a file whose bytes other locked files have too
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
-from fetcher.core.immutable import immutable
 from fetcher.core.lock import Lock, LockedFile
 from fetcher.core.paths import ModelName
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Branch:
     """A folder or a file of a model.
 

@@ -7,12 +7,12 @@ Promises (tests/core/test_variables.py):
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 
-from fetcher.core.immutable import immutable
 from fetcher.errors import ConfigError
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Provided:
     """A model that a program is given.
 

@@ -9,6 +9,7 @@ Promises (tests/core/test_verdicts.py):
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
@@ -22,7 +23,6 @@ from fetcher.core.content.words import (
     REMOTE_CODE,
     ZIP_UNREAD,
 )
-from fetcher.core.immutable import immutable
 from fetcher.core.lock import UNKNOWN, Lock, LockedModel
 from fetcher.core.policy import AgeRule, Choices, Level, Policy, Rule, Waiver
 from fetcher.core.units import size_text
@@ -31,7 +31,7 @@ from fetcher.errors import PolicyError
 _SHOWN = 50  # findings in an error
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One thing that a rule is against.
 
@@ -54,7 +54,7 @@ class Finding:
         return f"{place}: {self.rule}: {self.found}"
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """Where a model comes from, as far as models.toml says: its sources, and the hosts that are asked for them."""
 

@@ -9,10 +9,10 @@ Promises (tests/core/test_web.py):
 import hashlib
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, unquote, urljoin, urlsplit
 
 from fetcher.core.digest import Sha256
-from fetcher.core.immutable import immutable
 from fetcher.core.kinds import URL_SCHEMES
 from fetcher.core.paths import RepoPath
 
@@ -32,7 +32,7 @@ class SecretInAddress(ValueError):
     """An address that carries a right of its own; its text is not repeated."""
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WebFile:
     """One file of a model that comes from web servers.
 

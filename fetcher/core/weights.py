@@ -6,16 +6,16 @@ Promises (tests/test_weights.py):
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 from fetcher.core.digest import Sha256
-from fetcher.core.immutable import immutable
 from fetcher.core.lock import LockedFile, LockedModel
 from fetcher.core.paths import ModelName
 
 LARGE = 1 << 20  # bytes; what hubs keep out of git, and fetcher shares between projects
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Weight:
     """A file that a model has.
 

@@ -3,12 +3,13 @@
 Promise (tests/core/test_why.py): what is said of a locked file is what `select` did.
 """
 
-from fetcher.core.immutable import immutable
+from dataclasses import dataclass
+
 from fetcher.core.lock import LockedFile, LockedModel
 from fetcher.core.selection import Chooser
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Why:
     """One model's word about a path of its repository.
 

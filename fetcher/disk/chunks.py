@@ -7,17 +7,17 @@
 Not in here: where the text is kept (store.py), the journal of a partial (partial.py).
 """
 
+from dataclasses import dataclass
 from typing import Self
 
 from blake3 import blake3
 
 from fetcher.core.chunk import CHUNK
-from fetcher.core.immutable import immutable
 
 _FORMAT = "fetcher-chunks 1"
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkList:
     """The blake3 of each chunk, in order; `size` is the object's, in bytes."""
 

@@ -27,10 +27,10 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fetcher.core.immutable import immutable
 from fetcher.disk.atomic import disk_errors, make_folder
 from fetcher.disk.writer import Life, Writer, sweep, temporary_name
 from fetcher.errors import BusyError
@@ -55,7 +55,7 @@ def _file_lock(path: Path) -> "BaseFileLock":
     return FileLock(path, timeout=0, thread_local=False)
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Lease:
     """Who holds a claim.
 

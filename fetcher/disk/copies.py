@@ -13,17 +13,17 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from fetcher.core.digest import Sha256
-from fetcher.core.immutable import immutable
 from fetcher.core.plan import Wanted
 from fetcher.disk.registry import KnownProject
 
 _SHA256_NAME = re.compile(r"[0-9a-f]{64}\Z")
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Copy:
     """A file that may hold a digest's bytes.
 

@@ -13,7 +13,6 @@ from typing import Protocol, Self
 from blake3 import blake3
 
 from fetcher.core.digest import Expected, GitBlob, Sha256
-from fetcher.core.immutable import immutable
 from fetcher.disk.opened import opened
 from fetcher.errors import IntegrityError
 
@@ -38,7 +37,7 @@ def _sha256(locked: Sha256) -> Hasher:
     return hashlib.sha256()
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hashing:
     """What hashes received bytes; a measurement may hand in hashers that do nothing.
 

@@ -18,11 +18,11 @@ import os
 import sqlite3
 from collections.abc import Iterable, Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from fetcher.core.digest import Sha256
-from fetcher.core.immutable import immutable
 from fetcher.core.paths import why_unsafe_spot
 from fetcher.disk.atomic import disk_errors
 from fetcher.errors import DiskError
@@ -45,7 +45,7 @@ CREATE TABLE IF NOT EXISTS intents (
 """
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """What was known about one placed file.
 
@@ -86,7 +86,7 @@ class Row:
         return (stat.st_size, stat.st_mtime_ns, stat.st_ino) == (self.size, self.mtime_ns, self.inode)
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
     """A file that a run was about to write: if it did not live to tell, such a file is fetcher's."""
 

@@ -14,20 +14,20 @@ Promises (tests/disk/test_partial.py):
 """
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from blake3 import blake3
 
 from fetcher.core.chunk import CHUNK, chunk_stop
 from fetcher.core.digest import Sha256
-from fetcher.core.immutable import immutable
 from fetcher.disk.atomic import write_atomic
 
 _FORMAT = "fetcher-partial 1"
 _sync_data = getattr(os, "fdatasync", os.fsync)
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """A line of the journal: these bytes have this blake3."""
 

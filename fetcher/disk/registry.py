@@ -16,14 +16,14 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from fetcher.core.immutable import immutable
 from fetcher.disk.atomic import disk_errors, make_folder, write_atomic
 from fetcher.disk.index import Index, Row
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KnownProject:
     """Where a project keeps what it knows.
 

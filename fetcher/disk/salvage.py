@@ -20,12 +20,12 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from fetcher.core.chunk import CHUNK, chunk_stop
 from fetcher.core.digest import Expected
 from fetcher.core.download import Span
-from fetcher.core.immutable import immutable
 from fetcher.core.interfaces import Events
 from fetcher.core.plan import Wanted
 from fetcher.disk.atomic import backdate, disk_errors, make_folder
@@ -41,7 +41,7 @@ from fetcher.disk.writer import sweep, temporary_name
 from fetcher.errors import BusyError, IntegrityError, InterruptedRun
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Case:
     """A digest that is not sound in its store."""
 

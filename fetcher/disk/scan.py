@@ -18,12 +18,11 @@ import stat
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fetcher.core.digest import Sha256
 from fetcher.core.download import Span
-from fetcher.core.immutable import immutable
 from fetcher.core.interfaces import Events
 from fetcher.core.plan import Leftover, LocalState, Look, State, Wanted
 from fetcher.core.proof import Proof
@@ -37,7 +36,7 @@ from fetcher.disk.names import blob_behind, content_sha256, is_content
 _CLOCK_GRAIN_NS = 20_000_000  # coarsest kernel tick in use is 10 ms (CONFIG_HZ=100); twice that
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
     """The result of a look.
 
@@ -60,7 +59,7 @@ class Scan:
     differs: Mapping[str, tuple[Span, ...]]
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Seen:
     look: Look
     row: Row | None
@@ -79,7 +78,7 @@ def prove_by_sha256(wanted: Wanted, path: Path) -> Proof:
 _ABSENT = _Seen(look=Look(state=State.ABSENT), row=None)
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Chosen:
     """What a look may call a leftover.
 

@@ -12,11 +12,11 @@ import contextlib
 import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from fetcher.core.digest import Sha256
 from fetcher.core.garbage import Stored, unneeded_objects, unneeded_partials
-from fetcher.core.immutable import immutable
 from fetcher.disk import writer
 from fetcher.disk.atomic import disk_errors
 from fetcher.disk.claim import Claim, last_write
@@ -27,7 +27,7 @@ from fetcher.disk.store import Store
 _DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Swept:
     """What was removed, or would be."""
 

@@ -24,12 +24,11 @@ import os
 import re
 import time
 from collections.abc import Collection, Iterable
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from fetcher.core.change import Act, Former, Step
 from fetcher.core.digest import Sha256
-from fetcher.core.immutable import immutable
 from fetcher.core.paths import why_unsafe_spot
 from fetcher.disk.atomic import disk_errors, make_folder, rename_durably, write_atomic
 from fetcher.disk.hashing import sha256_of
@@ -45,7 +44,7 @@ _STEP = tuple(field.name for field in fields(Step))
 _STATES = ("gone", "undone", "done", "open")
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """One sync that changed files.
 

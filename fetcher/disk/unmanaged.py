@@ -12,9 +12,9 @@ Promises (tests/disk/test_unmanaged.py):
 import os
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from fetcher.core.immutable import immutable
 from fetcher.core.plan import Wanted
 from fetcher.disk.ready import around_stamp
 from fetcher.disk.writer import is_temporary
@@ -22,7 +22,7 @@ from fetcher.disk.writer import is_temporary
 _APART = (".fetcher", ".git", ".gitattributes", ".gitignore", ".gitkeep")  # of fetcher and of git
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Beside:
     """What lies beside the files of the lock.
 

@@ -21,10 +21,9 @@ import platform
 import re
 import secrets
 import time
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-
-from fetcher.core.immutable import immutable
 
 _FOREIGN_S = 24 * 3600.0  # a file of a writer elsewhere that did not change for so long is nobody's
 _TEMPORARY = re.compile(r"\..*\.fetcher-(?P<writer>[0-9a-f]{10}-[0-9]+-[0-9]+)-[0-9a-f]{8}", re.DOTALL)
@@ -39,7 +38,7 @@ class Life(Enum):
     ELSEWHERE = "elsewhere"  # on another machine or in another container: nobody here can tell
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Writer:
     """A process.
 

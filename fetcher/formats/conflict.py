@@ -11,8 +11,8 @@ Promises (tests/formats/test_conflict.py; under real git, tests/test_git_merge.p
 import re
 import tomllib
 from contextlib import suppress
+from dataclasses import dataclass
 
-from fetcher.core.immutable import immutable
 from fetcher.core.lock import Lock, LockedModel
 from fetcher.core.lockmerge import Verdict, merge_sides
 from fetcher.core.manifest import Manifest
@@ -25,7 +25,7 @@ _BEGIN = re.compile(r"^<{7}(?: |$)", re.MULTILINE)
 _NEXT = {"": "<", "<": "|=", "|": "=", "=": ">"}  # after which marker which may come
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Merged:
     """The lock to go on from, and how each model came into it."""
 
@@ -33,7 +33,7 @@ class Merged:
     verdicts: tuple[Verdict, ...]
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SideText:
     """One side: its models (None cannot be read) and the text of their sections."""
 

@@ -11,8 +11,7 @@ Promise (tests/formats/test_lock_lines.py):
 
 import re
 from collections.abc import Mapping
-
-from fetcher.core.immutable import immutable
+from dataclasses import dataclass
 
 VERSION = 1
 HEADER = f"# Written by `fetcher lock`. Commit this file; do not edit it.\nversion = {VERSION}"
@@ -42,7 +41,7 @@ _FILE = re.compile(rf"^({_TEXT}) = ({_TEXT})$", re.MULTILINE)
 _ITEM = re.compile(_TEXT)
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RequestedKeys:
     """`[models.NAME.requested]` as it stands there."""
 
@@ -53,7 +52,7 @@ class RequestedKeys:
     addresses: str | None = None
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelKeys:
     """`[models.NAME]` with its tables as they stand there; `files` and `formats` map a path to the text beside it."""
 

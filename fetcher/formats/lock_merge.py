@@ -12,9 +12,8 @@ Promises (tests/formats/test_lock_threeway.py; under real git, tests/test_git_me
 
 import re
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from fetcher.core.immutable import immutable
 from fetcher.core.threeway import Piece, merge_pieces
 from fetcher.errors import FetcherError
 from fetcher.formats.conflict import read_side, sides_of
@@ -24,7 +23,7 @@ _MARKERS = re.compile(r"^([<|=>])\1{6,}(?= |$)", re.MULTILINE)
 _SHORT = 7  # characters of a marker; more of them in a merge of bases (gitattributes, conflict-marker-size)
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Merged:
     """The text to go on with.
 
@@ -36,7 +35,7 @@ class Merged:
     conflicts: tuple[str, ...]
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Pieces:
     """A lock in pieces, in their order in the text; `unsure` names those of which two versions are known."""
 

@@ -17,13 +17,12 @@ Promises (tests/formats/test_lock_toml.py; of merges, tests/formats/test_lock_me
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import tomli_w
 
 from fetcher.core.digest import Commit, Sha256
-from fetcher.core.immutable import immutable
 from fetcher.core.lock import UNKNOWN, Lock, LockedFile, LockedModel, PinnedSource, seal_of
 from fetcher.core.manifest import Requested, SourceRef
 from fetcher.core.paths import ModelName, RepoPath, refuse_twins
@@ -47,7 +46,7 @@ _FORMAT = re.compile(r"[a-z0-9][a-z0-9-]{0,39}\Z")
 _HEADER_LINE = re.compile(r"^[ \t]*\[[^\n]*", re.MULTILINE)
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LockText:
     """A lock with the text it was read from, so that a writer can keep what did not change.
 
@@ -194,7 +193,7 @@ def _files(rows: Mapping[str, str], here: "_Place") -> tuple[LockedFile, ...]:
     return tuple(files)
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
     """A section of a file, for errors; lines are looked up only when there is one."""
 

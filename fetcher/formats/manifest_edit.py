@@ -12,9 +12,9 @@ Promises (tests/formats/test_manifest_edit.py):
 
 import tomllib
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from fetcher.core.immutable import immutable
 from fetcher.errors import ConfigError
 from fetcher.formats.manifest_entry import Entry
 from fetcher.formats.manifest_spec import DEFAULT_GROUPS
@@ -153,7 +153,7 @@ def _says(text: str, wanted: dict[str, Any]) -> bool:
     return {"models": {}, **found} == {"models": {}, **wanted}
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Section:
     """A table with a header of its own.
 

@@ -3,13 +3,12 @@
 import json
 import re
 from collections.abc import Sequence
-
-from fetcher.core.immutable import immutable
+from dataclasses import dataclass
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+\Z", re.ASCII)
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """What an entry says; nothing in here is checked (`read_manifest` does it)."""
 

@@ -4,8 +4,8 @@ The keys are checked before, by whoever reads them: manifest_plain.py or manifes
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-from fetcher.core.immutable import immutable
 from fetcher.core.manifest import HUB_KINDS, CacheLayout, ModelSpec, Requested, SourceRef
 from fetcher.core.paths import ModelName
 from fetcher.formats.manifest_values import checked_target
@@ -13,7 +13,7 @@ from fetcher.formats.manifest_values import checked_target
 DEFAULT_GROUPS = "default-groups"
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Keys:
     """The keys that [defaults] and [models.NAME] have in common; None is a key that was left out."""
 

@@ -8,9 +8,9 @@ Promises (tests/formats/test_pages.py):
 """
 
 import re
+from dataclasses import dataclass
 from urllib.parse import unquote
 
-from fetcher.core.immutable import immutable
 from fetcher.core.manifest import HUGGINGFACE, MODELSCOPE, SourceRef
 
 _REPO = r"(?P<repo>(?:datasets/)?[A-Za-z0-9_][A-Za-z0-9._-]*/[A-Za-z0-9_][A-Za-z0-9._-]*)"
@@ -29,7 +29,7 @@ _GIT = re.compile(r"https://[^@?#\s]+\.git/?\Z")
 _SCP = re.compile(r"(?P<user>[A-Za-z0-9._-]+)@(?P<host>[A-Za-z0-9.-]+):(?P<path>[^/\s][^\s]*)\Z")
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """What a page is of.
 

@@ -1,9 +1,8 @@
 """Tables of TOML whose keys hold texts and lists of texts, read without pydantic."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
-
-from fetcher.core.immutable import immutable
 
 Check = Callable[[str], str]
 
@@ -12,7 +11,7 @@ class UnusualError(ValueError):
     """Something that is not read here."""
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Checks:
     """The keys that a table may have.
 

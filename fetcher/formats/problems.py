@@ -9,13 +9,13 @@ Promises (tests/formats/test_bad_manifests.py compares each whole message):
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
-from fetcher.core.immutable import immutable
 from fetcher.errors import ConfigError
 from fetcher.formats.toml_text import line_of, show_path
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """One thing that is wrong.
 

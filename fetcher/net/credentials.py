@@ -12,9 +12,9 @@ Promises (tests/net/test_credentials.py):
 import base64
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol, Self
 
-from fetcher.core.immutable import immutable
 from fetcher.core.secrets import SECRETS
 from fetcher.errors import ConfigError
 from fetcher.net.redact import origin_of
@@ -28,7 +28,7 @@ def is_usable(secret: str) -> bool:
     return _USABLE.fullmatch(secret) is not None
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
     """A secret and where it came from: the name of a variable, or a place in words."""
 
@@ -62,7 +62,7 @@ class Token:
     __str__ = __repr__
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Credential:
     """Headers that only one scheme, host and port may see."""
 

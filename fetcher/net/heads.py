@@ -8,9 +8,8 @@ Promises (tests/net/test_heads.py):
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-
-from fetcher.core.immutable import immutable
 
 _RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII | re.IGNORECASE)
 _NO_RANGE = re.compile(r"bytes \*/(\d{1,18})", re.ASCII | re.IGNORECASE)
@@ -21,7 +20,7 @@ _NEXT = re.compile(r"<([^<>]{1,4000})>((?:\s*;[^,<>]*)*)")
 _LENGTH = re.compile(r"\d{1,18}", re.ASCII)
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ContentRange:
     """A parsed Content-Range; `first` and `last` are None for `bytes */SIZE`, `total` for `/*`."""
 

@@ -26,8 +26,8 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from fetcher.core.immutable import immutable
 from fetcher.errors import SourceError
 from fetcher.net import failures
 from fetcher.net.body import set_timeout, shut_down
@@ -55,7 +55,7 @@ _LENGTH = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 _SENDABLE = re.compile(r"[\x21-\x7e](?:[ \x21-\x7e]*[\x21-\x7e])?", re.ASCII)
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """A reply whose end is certain, on its connection.
 

@@ -23,8 +23,6 @@ from typing import Any
 
 import httpcore
 
-from fetcher.core.immutable import immutable
-
 MOST = 128  # connections; more than any limit of connections asks for
 IDLE_S = 60.0  # nginx closes after 75 s; boxes in between forget a silent connection after minutes
 HEAD_S = 300.0  # a head that drips for longer is given up
@@ -38,7 +36,7 @@ _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;|$)")
 Origin = tuple[str, str, int]  # scheme, host, port
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """How connections of one kind lead to a host.
 

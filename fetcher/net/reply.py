@@ -11,9 +11,8 @@ import contextlib
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from fetcher.core.immutable import immutable
 from fetcher.core.interfaces import Head
 from fetcher.errors import SourceError
 from fetcher.net import failures
@@ -29,7 +28,7 @@ _WHOLE_REPLY_S = 300.0  # a listing that comes slower than this is given up
 _PIECE = 64 << 10  # bytes read at once
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """A reply that was read whole; `host` is who answered; names of headers are in lower case."""
 

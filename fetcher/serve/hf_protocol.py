@@ -13,12 +13,12 @@ Oddities kept on purpose, each held by tests/serve/test_hf_protocol.py:
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha1
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from fetcher.core.digest import GitBlob
-from fetcher.core.immutable import immutable
 from fetcher.serve.repositories import RepoKey, Revisions, StoredFile, Tree
 from fetcher.serve.wire import Answer, FileSlice, Headers, Request, cdn_range
 
@@ -28,7 +28,7 @@ _DATE = "2024-01-01T00:00:00.000Z"  # clients want one; a folder has none that m
 _CURSOR = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Describe:
     """What a repository is at a revision, with the names of its files."""
 
@@ -36,7 +36,7 @@ class Describe:
     revision: str
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListTree:
     """A page of a listing; `folder` is "" for the root, `cursor` the number of entries before the page."""
 
@@ -48,7 +48,7 @@ class ListTree:
     limit: int
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListCommits:
     """The commits that lead to a revision, the last one first."""
 
@@ -56,14 +56,14 @@ class ListCommits:
     revision: str
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListRefs:
     """Branches and tags with their commits."""
 
     key: RepoKey
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Resolve:
     """Where the bytes of a file are."""
 
@@ -72,7 +72,7 @@ class Resolve:
     path: str
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Send:
     """The bytes of a small file, to which `Resolve` leads."""
 
@@ -81,7 +81,7 @@ class Send:
     path: str
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WhoAmI:
     """Whose token it is."""
 

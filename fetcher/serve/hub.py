@@ -23,12 +23,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from fetcher.core.immutable import immutable
 from fetcher.core.units import count_text, size_text
 from fetcher.errors import ConfigError
 from fetcher.serve.answers import Answers, Doorkeeper
@@ -49,7 +49,7 @@ _BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 
 _log = logging.getLogger(__name__)
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedRequest:
     """One request that was answered.
 

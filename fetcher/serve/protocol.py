@@ -13,11 +13,11 @@ Oddities kept on purpose, each held by tests/serve/test_protocol.py:
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha1
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from fetcher.core.digest import is_commit
-from fetcher.core.immutable import immutable
 from fetcher.serve.repositories import DEFAULT_BRANCH, LFS_SIZE, RepoKey, Revisions, StoredFile, Tree
 from fetcher.serve.wire import Answer, ByteRange, FileSlice, Headers, Request, cdn_range, gateway_range
 
@@ -35,7 +35,7 @@ _LFS_OBJECT = re.compile(r"/lfs-objects/([0-9a-f]{2})/([0-9a-f]{2})/([0-9a-f]{60
 # Questions
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListFiles:
     """The listing of a model, or with `page` a page of the listing of a dataset."""
 
@@ -47,7 +47,7 @@ class ListFiles:
     page_size: int = DEFAULT_PAGE_SIZE
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GetFile:
     """The bytes of one file."""
 
@@ -56,14 +56,14 @@ class GetFile:
     path: str
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListRevisions:
     """Branches and tags."""
 
     key: RepoKey
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListCommits:
     """The commits of a revision, newest first."""
 
@@ -72,40 +72,40 @@ class ListCommits:
     page: int
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AdvertiseRefs:
     """Git's own question for all refs."""
 
     key: RepoKey
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DescribeRepository:
     """What the hub says about a repository (`/api/v1`)."""
 
     key: RepoKey
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RepositoryExists:
     """The same by `/openapi/v1`."""
 
     key: RepoKey
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Login:
     """A token to be exchanged for a session."""
 
     token: str
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WhoAmI:
     """Whose token it is."""
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GetObject:
     """The bytes of a large file from the CDN path; `path` is what was signed.
 

@@ -29,11 +29,10 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fetcher.core.digest import Commit, GitBlob, Sha256, is_commit
-from fetcher.core.immutable import immutable
 
 REVISIONS_FOLDER = ".fetcher-revisions"
 DEFAULT_BRANCH = "master"
@@ -48,7 +47,7 @@ _MTIME_TICK_NS = 20_000_000  # file systems stamp with the kernel's tick: 1 to 1
 _log = logging.getLogger(__name__)
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RepoKey:
     """Which repository; `dataset` says in which of the two name spaces."""
 
@@ -60,7 +59,7 @@ class RepoKey:
         return f"{self.owner}/{self.name}"
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stamp:
     """What `stat` says of a file's content; `size` is in bytes."""
 
@@ -73,7 +72,7 @@ class Stamp:
         return cls(size=found.st_size, mtime_ns=found.st_mtime_ns, inode=found.st_ino)
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredFile:
     """A published file as it was when it was hashed.
 
@@ -114,7 +113,7 @@ class StoredFile:
         return None
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tree:
     """The files of one revision, by path, sorted; `changed_s` is their newest mtime."""
 
@@ -127,7 +126,7 @@ class Tree:
         return all(file.is_current() for file in self.files.values())
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Revisions:
     """What a repository can be asked for; `detached` trees have a commit and no name."""
 

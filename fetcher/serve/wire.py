@@ -5,9 +5,8 @@ Promise (tests/serve/test_protocol.py): a range that was not asked for is never 
 
 import re
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from fetcher.core.immutable import immutable
 from fetcher.serve.repositories import StoredFile
 
 _BOUNDED_RANGE = re.compile(r"bytes=([0-9]{1,18})-([0-9]{1,18})\Z")
@@ -17,7 +16,7 @@ _SUFFIX_RANGE = re.compile(r"bytes=-([0-9]{1,18})\Z")
 Headers = tuple[tuple[str, str], ...]
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """One HTTP request; names of headers are in lower case."""
 
@@ -27,7 +26,7 @@ class Request:
     body: bytes = b""
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FileSlice:
     """Bytes `start` to `stop` of a file, to be sent as they are."""
 
@@ -36,7 +35,7 @@ class FileSlice:
     stop: int
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """One HTTP reply; the server adds Content-Length, Date and Server."""
 
@@ -45,7 +44,7 @@ class Answer:
     body: bytes | FileSlice = b""
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ByteRange:
     """Bytes `start` (included) to `stop` (excluded)."""
 

@@ -15,13 +15,12 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from fetcher.core.immutable import immutable
 from fetcher.core.manifest import HUGGINGFACE, MODELSCOPE, SourceRef
 
 _PLAIN = re.compile(r"[^\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff\\]+\Z")
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """A place at which a program loads a model.
 
@@ -41,7 +40,7 @@ class Call:
     files: tuple[str, ...] = ()
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Loader:
     """A function that loads by id.
 

@@ -7,9 +7,9 @@ cannot be are refused with the host and the entry, and a listing is taken whole 
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from fetcher.core.immutable import immutable
 from fetcher.core.interfaces import RemoteFile
 from fetcher.core.manifest import SourceRef
 from fetcher.core.paths import refuse_twins
@@ -37,7 +37,7 @@ class Listed(Protocol):
         ...
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HubWords:
     """Words the errors of one endpoint.
 

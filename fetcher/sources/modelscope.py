@@ -16,14 +16,13 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, quote_plus, urlencode
 
 from fetcher.core.content.texts import joined_license
 from fetcher.core.digest import Commit
-from fetcher.core.immutable import immutable
 from fetcher.core.interfaces import Body, Description, RemoteAddress, Snapshot
 from fetcher.core.manifest import SourceRef
 from fetcher.core.retry import RetrySchedule
@@ -59,7 +58,7 @@ _MAX_ENVELOPE = 64 << 10  # bytes of an error that came instead of a file
 _Answer = TypeVar("_Answer", bound="Shape")
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Question:
     """A listing to ask for; `root` is a folder, "" the whole repository."""
 

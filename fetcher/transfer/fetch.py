@@ -9,10 +9,10 @@ Not in here: who helps (run.py).
 import random
 import threading
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from fetcher.core.digest import Sha256
 from fetcher.core.download import Span
-from fetcher.core.immutable import immutable
 from fetcher.core.interfaces import Candidate, FetchRequest
 from fetcher.core.parts import Part, Parts, part_size
 from fetcher.core.retry import Given, Tries
@@ -34,7 +34,7 @@ _POLL_S = 0.1
 _FAULTS_OF_SOURCES = (AuthError, IntegrityError, NotFoundError, SourceError)
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Gift:
     """Who gave which bytes; without a candidate they are of an earlier run."""
 

@@ -2,10 +2,9 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from fetcher.core.digest import Sha256
-from fetcher.core.immutable import immutable
 from fetcher.core.interfaces import FetchRequest
 from fetcher.core.parts import RANGES_FROM
 from fetcher.core.retry import RetrySchedule
@@ -14,7 +13,7 @@ from fetcher.disk.store import SMALL_BELOW, Store
 from fetcher.errors import FetcherError
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """A digest to be fetched and the store that takes it."""
 
@@ -46,7 +45,7 @@ class Job:
         return sha256 is not None and self.store.has(sha256, self.request.size)
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """How a job ended; without an error the object is in the store, named `sha256`."""
 
@@ -55,7 +54,7 @@ class Outcome:
     error: FetcherError | None = None
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TransferSettings:
     """How to transfer.
 

@@ -12,11 +12,11 @@ import lzma
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 
 from fetcher.core.content import words
 from fetcher.core.content.pickles import is_pickle
 from fetcher.core.content.window import MOST, SpentError, Window
-from fetcher.core.immutable import immutable
 
 _LOCAL = b"PK\x03\x04"
 _ENTRY = b"PK\x01\x02"
@@ -35,7 +35,7 @@ _LZMA_MEMORY = 64 << 20  # bytes
 _STREAMS = (b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18", b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07", b"LZIP")
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _List:
     """Where the central directory stands."""
 

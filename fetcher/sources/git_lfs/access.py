@@ -16,10 +16,10 @@ import re
 import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from fetcher.core.immutable import immutable
 from fetcher.net.credentials import Credential, Token, basic
 from fetcher.net.redact import origin_of
 from fetcher.sources.git_lfs.program import Git, Task
@@ -37,7 +37,7 @@ _RESERVED = re.compile(
 )
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """Where to ask for large files, and as whom.
 

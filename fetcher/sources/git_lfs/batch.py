@@ -12,12 +12,12 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fetcher.core.digest import Sha256
-from fetcher.core.immutable import immutable
 from fetcher.core.interfaces import Body
 from fetcher.core.pointer import Pointer
 from fetcher.errors import AuthError, FetcherError, NotFoundError, SourceError
@@ -75,7 +75,7 @@ class _Answer(_Shape):
     objects: list[_Object] = Field(max_length=AT_ONCE)
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Link:
     """Where an object's bytes are, until when, on the monotonic clock."""
 

@@ -9,8 +9,8 @@ the error with the exit code that it means, and no error shows a token or a URL'
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from fetcher.core.immutable import immutable
 from fetcher.errors import AuthError, ConfigError, DiskError, FetcherError, NotFoundError, SourceError
 from fetcher.net import failures
 from fetcher.net.redact import printable
@@ -32,7 +32,7 @@ _PASSES = re.compile(
 )
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Meaning:
     """The error that some words of git mean.
 

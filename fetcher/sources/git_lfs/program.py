@@ -21,9 +21,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from fetcher.core.immutable import immutable
 from fetcher.errors import ConfigError, InterruptedRun
 from fetcher.net import failures
 from fetcher.sources.git_lfs.complaints import too_large
@@ -87,7 +87,7 @@ Config = Sequence[tuple[str, str]]  # keys may come twice
 _log = logging.getLogger(__name__)
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
     """How a git ended: its exit status, its answer, and the end of what it complained about."""
 
@@ -96,7 +96,7 @@ class Done:
     complaint: str
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """One call of git.
 

@@ -6,9 +6,9 @@ or a revision, for an option or for another kind of address.
 
 import ipaddress
 import re
+from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from fetcher.core.immutable import immutable
 from fetcher.core.manifest import SourceRef
 from fetcher.errors import ConfigError
 from fetcher.net.redact import printable
@@ -22,7 +22,7 @@ _MAX_REF = 1000  # characters
 _DEFAULT_PORTS = {"https": 443, "http": 80, "ssh": 22}
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Remote:
     """An address of a git repository.
 

@@ -17,13 +17,12 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from fetcher.core.digest import Commit
-from fetcher.core.immutable import immutable
 from fetcher.core.pointer import MAX_POINTER
 from fetcher.errors import DiskError, FetcherError, SourceError
 from fetcher.net import failures
@@ -38,7 +37,7 @@ _COMMITTER = re.compile(rb"^committer .*> ([0-9]{1,15}) [-+][0-9]{4}$", re.MULTI
 _ENTRY = re.compile(rb"([0-7]{6}) (blob|commit|tree) ([0-9a-f]{40})\t(.+)", re.DOTALL)
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One line of a tree; `name` is the whole path as git has it."""
 
@@ -52,7 +51,7 @@ class Entry:
         return self.mode in REGULAR
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Refs:
     """Some refs of a remote; `default` is the commit of its HEAD, None if it has none."""
 

@@ -3,7 +3,8 @@
 The hub tells by `X-Error-Code`; a private repository and a missing one look alike, on purpose.
 """
 
-from fetcher.core.immutable import immutable
+from dataclasses import dataclass
+
 from fetcher.core.manifest import SourceRef
 from fetcher.errors import AuthError, FetcherError, NotFoundError
 from fetcher.net.redact import printable
@@ -11,7 +12,7 @@ from fetcher.net.reply import Reply
 from fetcher.sources.hub_words import HubWords
 
 
-@immutable
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Refusals:
     """Words the errors of one endpoint.
 
