@@ -34,6 +34,7 @@ _BUSY = 0.4  # share of the time; a writer that is less busy is not what a downl
 _FORGET = {True: 1 << 30, False: 128 << 20}  # bytes by one way after which what the other one was worth is old
 _BETTER = 1.2  # times as fast; less is not worth a change
 _WAITING = 0.7  # share of each writer's time; beyond, the disk should have something to do meanwhile
+_LOOKS = 4  # one after the other that say so
 _DIRECT = getattr(os, "O_DIRECT", 0)
 _REFUSED = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOENT}  # or its name is gone
 _DROP_BEHIND = 0x80  # RWF_DONTCACHE, linux/fs.h; Python has no name for it yet
@@ -78,6 +79,7 @@ class Gauge:
         self._busy_s = 0.0
         self._size = 0
         self._writers: set[int] = set()  # threads
+        self._waiting = 0  # looks, one after the other
 
     def wrote(self, size: int, seconds: float, *, past_cache: bool) -> None:
         """Take note of `size` bytes that took so long to be written."""
@@ -110,8 +112,10 @@ class Gauge:
         if self._busy_s > _BUSY * elapsed_s and self._rates.get(not self.past_cache, math.inf) > _BETTER * rate:
             self.past_cache = not self.past_cache
             self._since = 0
-        elif self.past_cache and self._can_drop_behind:
-            self.drops_behind = self.drops_behind or self._busy_s > _WAITING * elapsed_s * len(self._writers)
+        elif self.past_cache and self._can_drop_behind and not self.drops_behind:
+            is_waiting = self._busy_s > _WAITING * elapsed_s * len(self._writers)
+            self._waiting = self._waiting + 1 if is_waiting else 0
+            self.drops_behind = self._waiting == _LOOKS
         self._size, self._busy_s = 0, 0.0
         self._writers.clear()
 

@@ -211,7 +211,9 @@ def test_a_disk_that_is_all_that_writers_wait_for_is_kept_busy(
     clock.spend(gauge, size=8 * MIB, busy_s=0.1, idle_s=0.05)
     assert gauge.past_cache
     assert not gauge.drops_behind
-    clock.spend(gauge, size=8 * MIB, busy_s=0.08, idle_s=idle_s)
+    for _ in range(4):
+        assert not gauge.drops_behind
+        clock.spend(gauge, size=8 * MIB, busy_s=0.08, idle_s=idle_s)
     assert gauge.past_cache
     assert gauge.drops_behind == drops
 
@@ -229,7 +231,8 @@ def test_kernels_that_drop_pages_in_use_are_not_asked_to(
     clock = Clock()
     gauge = Gauge(clock)
     clock.spend(gauge, size=8 * MIB, busy_s=0.1, idle_s=0)
-    clock.spend(gauge, size=8 * MIB, busy_s=0.09, idle_s=0)
+    for _ in range(4):
+        clock.spend(gauge, size=8 * MIB, busy_s=0.09, idle_s=0)
     assert gauge.drops_behind == drops
 
 
