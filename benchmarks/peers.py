@@ -110,6 +110,22 @@ def _unhashed(order: Order) -> Start:
     return Start(command=start.command, environment={**start.environment, "PYTHONPATH": str(Path(__file__).parents[1])})
 
 
+def _bare(order: Order) -> Start:
+    return _bare_loop(order, hashes=True)
+
+
+def _bare_unhashed(order: Order) -> Start:
+    return _bare_loop(order, hashes=False)
+
+
+def _bare_loop(order: Order, *, hashes: bool) -> Start:
+    order.target.mkdir()
+    command = [sys.executable, "-m", "benchmarks.bare"]
+    for url, file in zip(order.urls(), order.data.files, strict=True):
+        command += [url, str(order.target / file.name), file.sha256 if hashes else ""]
+    return Start(command=command, environment={"PYTHONPATH": str(Path(__file__).parents[1])})
+
+
 def _sync(order: Order, module: str) -> Start:
     for name in ("models.toml", "models.lock"):
         shutil.copyfile(order.project / name, order.folder / name)
@@ -243,6 +259,8 @@ def _in_python(name: str, start: Callable[[Order], Start], *, package: str, chec
 ALL = (
     _in_python("fetcher", _fetcher, package="fetcher", checks_sha256=True),
     _in_python("no hash", _unhashed, package="fetcher", checks_sha256=False),
+    _in_python("bare loop", _bare, package="fetcher", checks_sha256=True),
+    _in_python("bare loop, no hash", _bare_unhashed, package="fetcher", checks_sha256=False),
     _program("curl", _curl, package="curl"),
     _program("aria2c", _aria2c, package="aria2"),
     _program("wget", _wget, package="wget"),

@@ -7,7 +7,8 @@ in one run hold.
 
 from dataclasses import dataclass
 
-EVERYBODY = ("fetcher", "no hash", "curl", "aria2c", "wget", "modelscope", "hf")
+BARE = ("bare loop", "bare loop, no hash")  # the least that Python can do; for one file
+EVERYBODY = ("fetcher", "no hash", *BARE, "curl", "aria2c", "wget", "modelscope", "hf")
 QUICK_ONES = ("fetcher", "curl", "aria2c")
 LONG_ONES = ("fetcher", "no hash", "curl")
 HASHING_ONES = ("fetcher", "curl", "aria2c", "wget", "modelscope", "hf")
