@@ -209,6 +209,7 @@ class Road:
         """Save what the look found out, so that it need not be hashed again.
 
         A help for later runs only: where the disk refuses, or another fetcher is at work, nothing is saved.
+        The short answer is for a project that its store knows: who gets it never comes by here again.
         """
         if not (survey.wanted or self.state.exists()):
             return
@@ -216,7 +217,7 @@ class Road:
             make_state_folder(self.state)
             with claim(self.state / "claim", wait_s=0, what=self.root.name):
                 known = self.workplace.remember(survey.scan, survey.plan)
-                if known and self.pair and choice.is_usual():
+                if known and self.pair and choice.is_usual() and self._is_registered():
                     prepare(self.pair, self.state, survey, self.trash)
 
     @contextmanager
@@ -239,9 +240,16 @@ class Road:
                 self.events.note(f"waiting for another fetcher that is at work on {what}; Ctrl-C gives up")
                 rest_s = self.settings.wait_s - _PATIENCE_S
                 stack.enter_context(claim(self.state / "claim", wait_s=rest_s, what=what))
-            with suppress(DiskError):  # a store that cannot be written is told by who needs it
-                self.register()
+            self._is_registered()  # a store that cannot be written is told by who needs it
             yield
+
+    def _is_registered(self) -> bool:
+        """Make the project known to its store; whether that worked."""
+        try:
+            self.register()
+        except DiskError:
+            return False
+        return True
 
 
 def require_allowed_environment(
