@@ -413,6 +413,21 @@ def test_a_stale_lock_that_is_taken_as_it_is_makes_no_answer(at: Desk) -> None:
     assert not answer(["lock", "--check"])
 
 
+def test_a_project_that_its_store_does_not_know_looks_until_it_does(at: Desk, tmp_path: Path) -> None:
+    """Or a registration that failed once would never be made up for, and gc would remove what the project needs."""
+    known = tmp_path / "store" / "projects"
+    shutil.rmtree(known)
+    known.write_bytes(b"in the way")
+    at.manifest('[models.m]\nsource = "ms:owner/model"\n')
+    _lock(at)
+    _sync(at)
+    assert not answer(["sync"])
+    known.unlink()
+    _sync(at)
+    assert len(list(known.iterdir())) == 1
+    assert answer(["sync"])
+
+
 def test_part_of_the_models_makes_no_answer_for_all(at: Desk) -> None:
     """`sync m` did not look at n."""
     (at.folder / ".fetcher/ready").unlink()
