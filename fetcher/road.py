@@ -148,9 +148,9 @@ class Road:
             BlockedError: Files were changed since.
             BusyError: Another fetcher is at work on the project.
         """
-        if not self.trash.last():
+        if not self.state.exists():
             return []
-        with self._claimed():
+        with self._claimed():  # what a holder that failed has left goes, even where nothing is to undo
             return [undoer.put_back(change) for change in self.trash.last()]
 
     def _tidy(self) -> None:
