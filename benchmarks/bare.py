@@ -23,6 +23,7 @@ from fetcher.disk.datafile import DataFile, Gauge, page_buffer
 _BUFFER = 1 << 20  # bytes
 _BUFFERS = 8
 _ALL = 1 << 30
+_PATIENCE_S = 60  # then the thread that writes has failed, and said so
 
 _Filled = tuple[int, int, memoryview]  # offset, count, buffer
 _Buffers = SimpleQueue[memoryview]
@@ -34,7 +35,8 @@ def fetch(url: str, file: DataFile, sha256: str) -> None:
 
     Raises:
         SystemExit: It has another sha256.
-        OSError: The server or the disk failed.
+        OSError: The server failed.
+        Empty: The disk did.
     """
     spare: _Buffers = SimpleQueue()
     for _ in range(_BUFFERS):
@@ -57,7 +59,7 @@ def fetch(url: str, file: DataFile, sha256: str) -> None:
                 hasher.update(buffer[:count])
             spare.put(buffer)
 
-    threads = [threading.Thread(target=work) for work in (write, hash_all)]
+    threads = [threading.Thread(target=work, daemon=True) for work in (write, hash_all)]
     for thread in threads:
         thread.start()
     _receive(url, file, spare, to_write)
@@ -77,7 +79,7 @@ def _receive(url: str, file: DataFile, spare: _Buffers, to_write: _Pieces) -> No
         file.allocate(size)
         read = _reader(sock)
         for at in range(0, size, _BUFFER):
-            buffer, filled = spare.get(), 0
+            buffer, filled = spare.get(timeout=_PATIENCE_S), 0
             while filled < min(_BUFFER, size - at):
                 count = read(buffer[filled : size - at])
                 if count == 0:

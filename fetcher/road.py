@@ -148,9 +148,10 @@ class Road:
             BlockedError: Files were changed since.
             BusyError: Another fetcher is at work on the project.
         """
-        if not self.state.exists():
+        if not self.trash.last():
+            self._sweep_claim()
             return []
-        with self._claimed():  # what a holder that failed has left goes, even where nothing is to undo
+        with self._claimed():
             return [undoer.put_back(change) for change in self.trash.last()]
 
     def _tidy(self) -> None:
@@ -217,7 +218,7 @@ class Road:
             make_state_folder(self.state)
             with claim(self.state / "claim", wait_s=0, what=self.root.name):
                 known = self.workplace.remember(survey.scan, survey.plan)
-                if known and self.pair and choice.is_usual() and self._is_registered():
+                if known and self.pair and choice.is_usual() and self._try_to_register():
                     prepare(self.pair, self.state, survey, self.trash)
 
     @contextmanager
@@ -240,10 +241,16 @@ class Road:
                 self.events.note(f"waiting for another fetcher that is at work on {what}; Ctrl-C gives up")
                 rest_s = self.settings.wait_s - _PATIENCE_S
                 stack.enter_context(claim(self.state / "claim", wait_s=rest_s, what=what))
-            self._is_registered()  # a store that cannot be written is told by who needs it
+            self._try_to_register()  # a store that cannot be written is told by who needs it
             yield
 
-    def _is_registered(self) -> bool:
+    def _sweep_claim(self) -> None:
+        """Let go of what a holder that was killed at its end has left."""
+        if self.state.exists():
+            with suppress(DiskError, BusyError), claim(self.state / "claim", wait_s=0, what=self.root.name):
+                pass
+
+    def _try_to_register(self) -> bool:
         """Make the project known to its store; whether that worked."""
         try:
             self.register()

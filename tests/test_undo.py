@@ -85,6 +85,17 @@ def test_what_force_moved_aside_comes_back(at: Desk) -> None:
     assert snapshot(at.folder) == before
 
 
+def test_what_a_killed_undo_left_of_its_claim_goes_with_the_next(at: Desk) -> None:
+    """It has nothing to undo, and nobody else may come by."""
+    at.ok("undo")
+    at.ok("undo")
+    owner = at.folder / ".fetcher/owner"
+    owner.write_text("torn")
+    os.utime(owner, (1_600_000_000, 1_600_000_000))
+    assert at.ok("undo").err == "There is no sync to undo.\n"
+    assert not owner.exists()
+
+
 @pytest.mark.parametrize("name", ["config.json", "fresh/new.bin", "changed.bin", "sub/gone.bin"])
 def test_a_file_that_was_changed_since_stops_the_undo(at: Desk, name: str) -> None:
     """Exit 9 with the list, and nothing is changed."""

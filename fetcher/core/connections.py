@@ -9,7 +9,7 @@ Not in here: who gets the connections (transfer/), the parts (parts.py).
 
 Promises (tests/core/test_connections.py):
   * never more than the limit, never less than one;
-  * a link that rewards n connections ends between n / 2 and 2 n;
+  * a link that rewards n connections ends between n / 2 and 2 n, unless the disk or the hash is what they wait for;
   * a link that rewards only one ends at one, whatever it tried.
 """
 
@@ -141,19 +141,21 @@ class Connections:
             self._window = _Window.at(look)
             return
         elapsed = look.now_s - self._window.begun_s
-        if elapsed <= 0 or self._leaps(look, elapsed):
+        if elapsed <= 0:
+            return
+        self._is_held = look.held_s - self._window.held_s > _HELD * look.flowing * elapsed
+        if self._leaps(look, elapsed):
             return
         if elapsed < max(_WINDOW_S, 2 * look.round_trip_s):
             return
         self.rate = (look.received - self._window.received) / elapsed
-        self._is_held = look.held_s - self._window.held_s > _HELD * look.flowing * elapsed
         self._window = _Window.at(look)
         self._judge(look)
 
     def _leaps(self, look: Look, elapsed_s: float) -> bool:
         """Where the host is far away and one connection slow, the first step is a long one."""
         begun, self._leapt = self._leapt, True
-        if begun or self._window is None or look.round_trip_s < FAR_S or not look.is_wanted:
+        if begun or self._window is None or look.round_trip_s < FAR_S or not look.is_wanted or self._is_held:
             return False
         rate = (look.received - self._window.received) / elapsed_s
         if rate >= _FAST * self.allowed or self.allowed >= _FAR_STEP:

@@ -1,6 +1,6 @@
 """A large file that is alone: received, written and hashed by different threads (sink.Sink).
 
-    receiver -> write -> hash      a receiver that is alone hands its buffers on, 8 at most
+    receiver -> write -> hash      a receiver that is alone hands its buffers on, 4 at most
     receivers                      several write themselves; the hash reads back, in file order
     keep                           makes durable what was written, and records it
 
@@ -25,7 +25,7 @@ from fetcher.disk.partial import Partial
 from fetcher.disk.sink import Gate
 
 BEHIND_BUFFERS = 4  # more would take from what the journal may be behind
-UNRECORDED = 12 << 20  # bytes that a receiver may be ahead of the journal; below a chunk with what is in buffers
+UNRECORDED = 11 << 20  # bytes that a receiver may be ahead of the journal; below a chunk with what is in buffers
 
 
 @dataclass(frozen=True, slots=True)

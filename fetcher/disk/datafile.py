@@ -29,7 +29,7 @@ from typing import NamedTuple
 from fetcher.disk.share import read_at, write_at
 
 _PAGE = 4096  # bytes; O_DIRECT wants offsets, sizes and addresses in multiples of the disk's blocks, 4 KiB at most
-_WINDOW = 8 << 20  # bytes; one look of the gauge
+_WINDOW = 8 << 20  # bytes; one look of the gauge, more where several write: of each more than one buffer
 _BUSY = 0.4  # share of the time; a writer that is less busy is not what a download waits for
 _FORGET = {True: 1 << 30, False: 128 << 20}  # bytes by one way after which what the other one was worth is old
 _BETTER = 1.2  # times as fast; less is not worth a change
@@ -37,12 +37,12 @@ _WAITING = 0.35  # share of each writer's time; beyond, the disk should have som
 _LOOKS = 4  # one after the other that say so
 _DIRECT = getattr(os, "O_DIRECT", 0)
 _REFUSED = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOENT}  # or its name is gone
-_DROP_BEHIND = 0x80  # RWF_DONTCACHE, linux/fs.h; Python has no name for it yet
+_RWF_DONTCACHE = getattr(os, "RWF_DONTCACHE", 0x80)  # linux/fs.h; younger Pythons have the name
 _DROPS_SINCE = (6, 17)  # Linux has it from 6.14 on, but pages could be freed while they were in use
 _sync_data = getattr(os, "fdatasync", os.fsync)
 
 
-def _drops_behind() -> bool:
+def drops_behind() -> bool:
     """Whether this kernel can let go of a page as soon as it is on disk; a file system may still refuse."""
     if sys.platform != "linux":
         return False
@@ -63,14 +63,14 @@ class Gauge:
 
     Attributes:
         past_cache: Whether bytes go past the cache.
-        drops_behind: Whether they do so by its dropping them, not by O_DIRECT.
+        drops_behind: Whether they do so by its dropping them, not by O_DIRECT; then until the cache is tried again.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
         self.past_cache = False
         self.drops_behind = False
-        self._can_drop_behind = _drops_behind()
+        self._can_drop_behind = drops_behind()
         self._lock = threading.Lock()
         self._has_one_way = _DIRECT == 0
         self._rates: dict[bool, float] = {}  # bytes a second of writing, by way, when last measured
@@ -93,7 +93,7 @@ class Gauge:
             self._size += size
             self._busy_s += seconds
             self._writers.add(threading.get_ident())
-            if self._size >= _WINDOW:
+            if self._size >= _WINDOW * max(1, len(self._writers) // 2):
                 self._decide()
 
     def refused(self, *, drops_behind: bool) -> None:
@@ -111,7 +111,8 @@ class Gauge:
             self._rates.pop(not self.past_cache, None)
         if self._busy_s > _BUSY * elapsed_s and self._rates.get(not self.past_cache, math.inf) > _BETTER * rate:
             self.past_cache = not self.past_cache
-            self._since = 0
+            self.drops_behind = False
+            self._since = self._waiting = 0
         elif self.past_cache and self._can_drop_behind and not self.drops_behind:
             is_waiting = self._busy_s > _WAITING * elapsed_s * len(self._writers)
             self._waiting = self._waiting + 1 if is_waiting else 0
@@ -182,7 +183,7 @@ class DataFile:
         if way := self._way(offset, view):
             try:
                 return os.preadv(way.descriptor, [view], offset, way.flags)
-            except OSError as error:
+            except (OSError, NotImplementedError) as error:
                 self._refused(way, error)
         return read_at(self._descriptor, view, offset)
 
@@ -202,7 +203,7 @@ class DataFile:
         if not self._gauge.past_cache or offset % _PAGE or len(view) % _PAGE or not view:
             return None
         if self._gauge.drops_behind:
-            return _Way(self._descriptor, _DROP_BEHIND)
+            return _Way(self._descriptor, _RWF_DONTCACHE)
         with self._opening:
             if self._direct < 0:
                 try:
@@ -215,12 +216,13 @@ class DataFile:
         """Bytes written; 0 if the file system refuses (also a buffer that does not begin on a page)."""
         try:
             return os.pwritev(way.descriptor, [view], offset, way.flags)
-        except OSError as error:
+        except (OSError, NotImplementedError) as error:
             self._refused(way, error)
             return 0
 
-    def _refused(self, way: "_Way", error: OSError) -> None:
-        if error.errno not in _REFUSED:
+    def _refused(self, way: "_Way", error: OSError | NotImplementedError) -> None:
+        """Take note of it; a Python that was built for an older system knows no flags (NotImplementedError)."""
+        if isinstance(error, OSError) and error.errno not in _REFUSED:
             raise error
         self._gauge.refused(drops_behind=way.flags != 0)
 

@@ -21,7 +21,8 @@ class Link:
         self.round_trip_s = 0.0  # the shortest time from a request to its answer; 0 when unknown
         self.silent_until_s = 0.0
         self._progress = 0.0  # bytes, and what requests are worth
-        self._held_s = 0.0  # what connections waited until their bytes were taken
+        self._held_s = 0.0  # what connections waited until their bytes were taken, less when those began that wait now
+        self._held = 0  # connections that wait for that now
 
     @property
     def allowed(self) -> int:
@@ -52,10 +53,19 @@ class Link:
         if seconds is not None:
             self.round_trip_s = min(seconds, self.round_trip_s) if self.round_trip_s else seconds
 
-    def came(self, count: int, held_s: float) -> None:
-        """Take note of bytes, and of the seconds until they were taken."""
+    def came(self, count: int) -> None:
+        """Take note of bytes."""
         self._progress += count
-        self._held_s += held_s
+
+    def keep_waiting(self, now_s: float) -> None:
+        """Take note that a connection's bytes wait for the disk and the hash."""
+        self._held += 1
+        self._held_s -= now_s
+
+    def let_go(self, now_s: float) -> None:
+        """Take note that they were taken."""
+        self._held -= 1
+        self._held_s += now_s
 
     def be_silent(self, until_s: float) -> None:
         """Begin no request before a time."""
@@ -71,7 +81,7 @@ class Link:
                 round_trip_s=self.round_trip_s,
                 is_wanted=is_wanted,
                 is_many=is_many,
-                held_s=self._held_s,
+                held_s=self._held_s + self._held * now_s,
             )
         )
 

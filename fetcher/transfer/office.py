@@ -1,6 +1,7 @@
 """The doors between a fetch and the run that it belongs to."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from fetcher.core.interfaces import Candidate, Events
@@ -20,8 +21,12 @@ class Slot(Protocol):
         """Give the connection back."""
         ...
 
-    def came(self, count: int, *, held_s: float = 0.0) -> None:
-        """Take note of bytes that came over it, and of the seconds until the disk and the hash had taken them."""
+    def came(self, count: int) -> None:
+        """Take note of bytes that came over it."""
+        ...
+
+    def held(self) -> AbstractContextManager[None]:
+        """As long as the disk and the hash take its bytes."""
         ...
 
     def answered(self, link: Link, seconds: float) -> None:

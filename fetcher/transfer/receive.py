@@ -151,14 +151,13 @@ class Receiver:
         """Put what came into the sink, or skip it."""
         if count == 0:
             return
+        self._slot.came(count)
         piece = download.receive(count)
         if self._skip:
-            self._slot.came(count)
             self._skip -= count
             return
-        came_s = self._office.clock()
-        self._buffer = self._sink.put(piece.offset, piece.keep, self._buffer)
-        self._slot.came(count, held_s=self._office.clock() - came_s)
+        with self._slot.held():
+            self._buffer = self._sink.put(piece.offset, piece.keep, self._buffer)
         self._share.came(self._part, piece.keep)
         self._note(piece.offset, piece.keep)
         self._office.events.bytes_received(self._share.request, piece.keep)

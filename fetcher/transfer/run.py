@@ -453,11 +453,21 @@ class Run:
         if not self._queue.small:
             self._changed.notify_all()
 
-    def came(self, slot: Slot, link: Link, count: int, held_s: float) -> None:
+    def came(self, slot: Slot, link: Link, count: int) -> None:
         """Take note of bytes that came over a slot's connection."""
         with self._changed:
-            link.came(count, held_s)
+            link.came(count)
             slot.flows(link)
+
+    def keep_waiting(self, link: Link) -> None:
+        """Take note that bytes of a connection wait for the disk and the hash."""
+        with self._changed:
+            link.keep_waiting(self.clock())
+
+    def let_go(self, link: Link) -> None:
+        """Take note that they were taken."""
+        with self._changed:
+            link.let_go(self.clock())
 
     def be_silent(self, link: Link, seconds: float) -> None:
         with self._changed:

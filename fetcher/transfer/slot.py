@@ -3,7 +3,8 @@
 Not in here: how many connections a host has (links.py), who waits for one (run.py).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from fetcher.transfer.links import Link
@@ -16,7 +17,9 @@ class Desk(Protocol):
 
     def give(self, slot: "Slot", link: Link, *, waits: bool) -> bool: ...
     def take_back(self, slot: "Slot") -> None: ...
-    def came(self, slot: "Slot", link: Link, count: int, held_s: float) -> None: ...
+    def came(self, slot: "Slot", link: Link, count: int) -> None: ...
+    def keep_waiting(self, link: Link) -> None: ...
+    def let_go(self, link: Link) -> None: ...
     def answered(self, link: Link, seconds: float | None) -> None: ...
 
 
@@ -39,9 +42,20 @@ class Slot:
     def release(self) -> None:
         self._desk.take_back(self)
 
-    def came(self, count: int, *, held_s: float = 0.0) -> None:
+    def came(self, count: int) -> None:
         if self.link is not None:
-            self._desk.came(self, self.link, count, held_s)
+            self._desk.came(self, self.link, count)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        link = self.link
+        if link is not None:
+            self._desk.keep_waiting(link)
+        try:
+            yield
+        finally:
+            if link is not None:
+                self._desk.let_go(link)
 
     def answered(self, link: Link, seconds: float) -> None:
         self._desk.answered(link, None if self.is_ahead else seconds)

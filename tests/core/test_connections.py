@@ -53,6 +53,8 @@ def test_a_disk_that_does_not_follow_gets_no_more_connections() -> None:
     assert rewarding.allowed == 16
     held = Connections(most=16)
     assert drive(held, lambda count: 20 * MB * count, seconds=30, held=0.3) == [(0.0, 1)]
+    far = Connections(most=16)
+    assert drive(far, lambda count: 20 * MB * count, seconds=30, round_trip_s=0.05, held=0.3) == [(0.0, 1)]
 
 
 @pytest.mark.parametrize(

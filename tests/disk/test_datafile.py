@@ -4,12 +4,13 @@ import errno
 import os
 import random
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from fetcher.disk.datafile import DataFile, Gauge, page_buffer
+from fetcher.disk.datafile import DataFile, Gauge, drops_behind, page_buffer
 
 MIB = 1 << 20
 DATA = random.Random(3).randbytes(4 * MIB + 4096 + 7)
@@ -60,8 +61,9 @@ CACHE, DIRECT, DROPPED = (False, False), (True, False), (True, True)
 
 
 def take(gauge: Gauge, way: tuple[bool, bool]) -> None:
-    """Let the gauge say which way bytes go."""
+    """Let the gauge say which way bytes go; none that this kernel cannot go."""
     gauge.past_cache, gauge.drops_behind = way
+    gauge.drops_behind = gauge.drops_behind and drops_behind()
 
 
 @pytest.mark.parametrize("written", [CACHE, DIRECT, DROPPED])
@@ -113,23 +115,24 @@ def test_dropped_pages_leave_no_trace_in_the_page_cache(tmp_path: Path, gauge: G
 
 
 @needs_direct
+@pytest.mark.parametrize("refusal", [OSError(errno.EOPNOTSUPP, "no such flag"), NotImplementedError("no pwritev2")])
 def test_where_nothing_can_be_dropped_the_way_past_the_cache_is_left(
-    tmp_path: Path, gauge: Gauge, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, gauge: Gauge, monkeypatch: pytest.MonkeyPatch, refusal: Exception
 ) -> None:
-    """An older kernel says so of a flag that it does not know; the bytes are written all the same."""
+    """A kernel or a Python says so of a flag that it does not know; the bytes are written all the same."""
     flags: list[int] = []
     real = os.pwritev
 
     def pwritev(descriptor: int, views: Sequence[memoryview], offset: int, flag: int = 0) -> int:
         flags.append(flag)
         if flag:
-            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+            raise refusal
         return real(descriptor, views, offset)
 
     monkeypatch.setattr(os, "pwritev", pwritev)
     file = DataFile(tmp_path / "data", gauge)
     file.allocate(2 * MIB)
-    take(gauge, DROPPED)
+    gauge.past_cache, gauge.drops_behind = DROPPED
     write(file, 0, DATA[:MIB])
     assert gauge.past_cache
     assert not gauge.drops_behind
@@ -234,6 +237,22 @@ def test_kernels_that_drop_pages_in_use_are_not_asked_to(
     for _ in range(4):
         clock.spend(gauge, size=8 * MIB, busy_s=0.09, idle_s=0)
     assert gauge.drops_behind == drops
+
+
+@needs_direct
+def test_a_look_at_many_writers_sees_more_than_one_buffer_of_each(
+    clock: Clock, gauge: Gauge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each waits 0.3 of its time, in turns; a window of one buffer each would not see the rest of it."""
+    monkeypatch.setattr(gauge, "_can_drop_behind", True)
+    clock.spend(gauge, size=8 * MIB, busy_s=0.1, idle_s=0)
+    writers = 16
+    for turn in range(40 * writers):
+        monkeypatch.setattr(threading, "get_ident", lambda writer=turn % writers: writer)
+        clock.now_s += 0.01 / writers
+        gauge.wrote(MIB, 0.003, past_cache=True)
+    assert gauge.past_cache
+    assert not gauge.drops_behind
 
 
 @needs_direct

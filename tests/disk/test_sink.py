@@ -18,6 +18,7 @@ from fetcher.disk.partial import Partial
 from fetcher.disk.sink import AHEAD, InlineSink, Sink
 from fetcher.disk.store import Store
 from fetcher.errors import DiskError, InterruptedRun
+from fetcher.transfer import TransferSettings
 
 MIB = 1 << 20
 DATA = random.Random(5).randbytes(50 * MIB + 99)
@@ -134,6 +135,13 @@ def test_a_receiver_waits_when_the_disk_does_not_follow(
     receiver.join(20)
     assert sink.have == len(DATA)
     sink.close()
+
+
+def test_what_is_in_buffers_counts_as_well() -> None:
+    """What a kill costs stays below a chunk."""
+    usual = TransferSettings().buffer_size
+    assert UNRECORDED + (BEHIND_BUFFERS + 1) * usual <= CHUNK
+    assert AHEAD + 2 * usual <= CHUNK
 
 
 @pytest.mark.parametrize("kind", [InlineSink, BehindSink])
