@@ -135,8 +135,9 @@ class World:
         return {name: data for name, data in _tree(self.project).items() if not name.startswith(".fetcher/")}
 
     def led_to(self) -> Iterator[str]:
-        """The folders of a library's cache to which names lead."""
-        for ref in self.project.glob("cache/**/refs/*"):
+        """The folders of a library's cache to which names lead; a temporary name is none."""
+        refs = (ref for ref in self.project.glob("cache/**/refs/*") if ".fetcher-" not in ref.name)
+        for ref in refs:
             yield (ref.parents[1] / "snapshots" / ref.read_text()).relative_to(self.project).as_posix()
         for link in self.project.glob("cache/**/snapshots/*"):
             if link.is_symlink():
