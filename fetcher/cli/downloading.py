@@ -1,7 +1,7 @@
 """`fetcher download`: files of one repository, without a manifest."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -33,6 +33,7 @@ from fetcher.errors import ConfigError
 if TYPE_CHECKING:
     from fetcher.cli.documents import DownloadDocument, DownloadLookDocument
     from fetcher.core.manifest import Endpoint, SourceRef
+    from fetcher.formats.manifest_entry import Entry
     from fetcher.oneoff import Named, OneOff, Outcome
     from fetcher.settings import Flags, Settings
 
@@ -107,25 +108,13 @@ def download(
     json: Json = False,
 ) -> None:
     """Bring files of one repository, without a manifest; every byte is verified, a cut download goes on."""
-    from fetcher.formats.manifest_entry import Entry
-    from fetcher.oneoff import Destination, OneOff, name_of
+    from fetcher.oneoff import Destination, OneOff
 
     of_dataset = bool(dataset) or repo_type is RepoType.dataset
     if not (words or model or dataset):
         raise nothing_named("repository", "download", patterns=bool(include or exclude))
     found = _named(words or [], model=model, dataset=dataset, of_dataset=of_dataset)
-    source, files, revision = found.source, list(found.files), revision or found.revision
-    if files and (include or exclude):
-        render.say("note: files are named, so --include and --exclude are not looked at")
-        include = exclude = None
-    wish = Entry(
-        name=name_of(source),
-        source=str(source),
-        revision=revision,
-        include=tuple(include or ()),
-        exclude=tuple(exclude or ()),
-        files=tuple(files),
-    )
+    wish = _wish(found, revision=revision, include=include, exclude=exclude)
     destination = Destination(local=local_dir, cache=cache_dir, layout=layout)
     if print_manifest:
         render.out(destination.declared_by(wish).text.rstrip("\n"))
@@ -133,7 +122,7 @@ def download(
     from fetcher.settings import Flags
 
     flags = Flags(jobs=jobs, connections=connections, limit_rate=limit_rate)
-    settings, endpoints = _settings(common, source, flags, endpoint=endpoint, token=token)
+    settings, endpoints = _settings(common, found.source, flags, endpoint=endpoint, token=token)
     task = OneOff(
         wish=wish,
         destination=destination.below(folder_of(common)),
@@ -201,6 +190,26 @@ def _named(words: list[str], *, model: str | None, dataset: str | None, of_datas
     text, files = (given, words) if given else (words[0], words[1:])
     found = named(text, dataset=of_dataset)
     return replace(found, files=(*found.files, *files))
+
+
+def _wish(
+    found: "Named", *, revision: str | None, include: Sequence[str] | None, exclude: Sequence[str] | None
+) -> "Entry":
+    """What models.toml would say of it."""
+    from fetcher.formats.manifest_entry import Entry
+    from fetcher.oneoff import name_of
+
+    if found.files and (include or exclude):
+        render.say("note: files are named, so --include and --exclude are not looked at")
+        include = exclude = None
+    return Entry(
+        name=name_of(found.source),
+        source=str(found.source),
+        revision=revision or found.revision,
+        include=tuple(include or ()),
+        exclude=tuple(exclude or ()),
+        files=tuple(found.files),
+    )
 
 
 def _settings(

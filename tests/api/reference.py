@@ -82,7 +82,7 @@ def signature(what: Any, name: str) -> str:
 
 def _plain(text: str) -> str:
     """Types without the modules that they are from."""
-    text = text.replace("'Project'", "Project").replace("'Settings'", "Settings")
+    text = re.sub(r"'((?:\w+\[)?[A-Z]\w*\]?)'", r"\1", text)  # names that are only imported for type checkers
     text = re.sub(r"Optional\[(Literal\[[^]]*\])\]", r"\1 | None", text)  # as newer Pythons say it
     return re.sub(r"(?:\b(?!threading)[a-z_]+\.)+(?=[A-Z])", "", text)
 
