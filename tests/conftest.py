@@ -7,6 +7,7 @@ tests/serve; faults come from the proxy in tests/hub/faults.py, never from the h
 import contextlib
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,12 @@ from tests.hub.publish import Publisher
 _MEMORY = Path("/dev/shm")  # a tmpfs on every Linux
 _FOREIGN = ("MODELSCOPE_", "HF_", "HUGGING_FACE_", "HUGGINGFACE_", "FETCHER_", "XDG_")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
+
+def pytest_configure() -> None:
+    """Ctrl-C is Ctrl-C, also where whoever started the tests in the background has it ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
