@@ -198,7 +198,8 @@ class Connections:
             self._shrink(look)
         else:
             self._down_next = True
-            self._grow(look)
+            if not self._grow(look) and self.allowed > 1:
+                self._rest(look)  # what it began with was chosen, so fewer are not tried at once
 
     def _grow(self, look: Look) -> bool:
         """Try more; False if there may be no more, or they would have nothing to do, or to wait for what these wait."""

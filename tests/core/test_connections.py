@@ -154,6 +154,13 @@ def test_nothing_is_added_that_would_have_nothing_to_do() -> None:
     assert connections.allowed == 1
 
 
+def test_fewer_than_it_began_with_are_not_tried_at_once() -> None:
+    """Three files are over before one connection at a time would have shown anything."""
+    connections = Connections(most=16, first=3)
+    seen = drive(connections, lambda n: 1000 * MB, seconds=30, held=0.3)
+    assert seen[:2] == [(0.0, 3), (pytest.approx(5.35, abs=0.3), 1)]
+
+
 @pytest.mark.parametrize(("most", "first", "allowed"), [(16, 4, 4), (2, 4, 2), (0, 0, 1)])
 def test_it_begins_within_its_limit(most: int, first: int, allowed: int) -> None:
     """`--connections 1` means one."""
