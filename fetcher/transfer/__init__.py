@@ -8,6 +8,8 @@
     batches.py small files that wait for one sync
     queue.py   files that nobody has begun
     slot.py    a worker's connection
+    pool.py    the connections, and who has one
+    sinks.py   where the bytes of a file go
     run.py     the workers, and who does what next
     unhashed.py  into one store, to learn the sha256
     peek.py    a few bytes of a file

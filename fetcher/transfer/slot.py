@@ -1,6 +1,6 @@
 """A worker's connection (office.Slot).
 
-Not in here: how many connections a host has (links.py), who waits for one (run.py).
+Not in here: how many connections a host has (links.py), who waits for one (pool.py).
 """
 
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ from fetcher.transfer.links import Link
 
 
 class Desk(Protocol):
-    """What a slot needs of the run (`run.Run`)."""
+    """What a slot needs of the run (`pool.Pool`)."""
 
     clock: Callable[[], float]
 
