@@ -122,6 +122,17 @@ def ensure(spec: Spec, root: Path) -> DataSet:
     return DataSet(spec=spec, folder=folder, files=files)
 
 
+def read_all(data: DataSet) -> None:
+    """Bring a set into the page cache, where it has room; a host may have taken parts of it back."""
+    if data.spec.sparse:
+        return
+    buffer = bytearray(MIB)
+    for file in data.files:
+        with (data.folder / file.name).open("rb", buffering=0) as opened:
+            while opened.readinto(buffer):
+                pass
+
+
 def _names(spec: Spec) -> Iterator[str]:
     for number in range(1, spec.count + 1):
         yield f"model-{number:05}-of-{spec.count:05}.safetensors"

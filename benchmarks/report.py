@@ -9,11 +9,12 @@ from benchmarks.scenarios import GOALS, LINES, MOST_MEMORY, Goal
 _WORTH_A_RATE = 128 * MIB  # below, the start of the program is most of it
 _HOW = """\
 Whole processes, from start to end, taking turns (A B C A B C …); medians, with the fastest and the slowest run.
-Each starts with a new home, new caches and no files; the server's files are in the page cache. Server and client
-share the machine. After each run every file's sha256 was compared, outside of the time; "checks" says which clients
-compare it themselves, within theirs. hf runs without xet. The bare loop is no downloader: it is the least that Python
-can do for a file (benchmarks/bare.py), and shows what this machine allows. CPU is user and system time of the client
-alone, peak memory its largest resident set in any run (below about 10 MiB cannot be seen)."""
+Each starts with a new home, new caches and no files; the server's files were read just before, so that they are in
+the page cache. Server and client share the machine. After each run every file's sha256 was compared, outside of the
+time; "checks" says which clients compare it themselves, within theirs. hf runs without xet. The bare loop is no
+downloader: it is the least that Python can do for a file (benchmarks/bare.py), and shows what this machine allows. CPU
+is user and system time of the client alone, peak memory its largest resident set in any run (below about 10 MiB
+cannot be seen)."""
 
 
 def table(measured: Measured) -> str:

@@ -21,7 +21,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks import peers
-from benchmarks.data import DataSet
+from benchmarks.data import DataSet, read_all
 from benchmarks.peers import Order, Peer
 from benchmarks.scenarios import Scenario
 from benchmarks.server import Servers
@@ -183,6 +183,7 @@ class Bench:
         start = peer.start(order)
         report, log = order.folder / "cost.json", order.folder / "log.txt"
         starter = [sys.executable, "-I", "-S", str(Path(__file__).with_name("launch.py"))]
+        read_all(order.data)
         os.sync()
         with log.open("wb") as said:
             _run(
