@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 _OWN_NAMES = ("claim", "owner")
 _POLL_S = 0.1
 _BEAT_S = 10.0
+_END_S = 1.0  # for the thread that touches leases to end; it may be writing to a slow disk
 _SILENT_S = 60.0  # a holder elsewhere that did not touch its lease for so long is taken for dead
 _UNSUPPORTED = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
 _NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK}
@@ -127,9 +128,17 @@ class _Pulse:
                 self._thread.start()
 
     def end(self, token: str) -> None:
+        """Let go of a lease; with the last one the thread ends, before this returns."""
         with self._changed:
             self._leases.pop(token, None)
             self._changed.notify_all()
+            thread = self._thread
+            if thread is None or not thread.is_alive():
+                return
+            self._changed.wait_for(lambda: self._leases or self._thread is not thread, _END_S)
+            if self._thread is thread:
+                return
+        thread.join(_END_S)
 
     def _beat(self) -> None:
         while True:
@@ -137,6 +146,7 @@ class _Pulse:
                 self._changed.wait_for(lambda: not self._leases, _BEAT_S)
                 if not self._leases:
                     self._thread = None
+                    self._changed.notify_all()
                     return
                 held = dict(self._leases)
             for token, owner in held.items():

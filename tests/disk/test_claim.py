@@ -290,3 +290,24 @@ def test_a_stop_ends_a_wait(tmp_path: Path) -> None:
         with pytest.raises(BusyError), claim(path, wait_s=100, what="x", stop=stop):
             pass
         assert time.monotonic() - begun < 2
+
+
+def test_no_thread_outlives_the_last_claim(tmp_path: Path) -> None:
+    """A program that uses fetcher has its own threads only afterwards, at once."""
+
+    def take(name: str, count: int) -> None:
+        for _ in range(count):
+            with claim(tmp_path / name, wait_s=1, what="x"):
+                pass
+
+    for _ in range(50):
+        take("one", 1)
+        assert not [thread for thread in threading.enumerate() if thread.name == "fetcher-pulse"]
+    others = [threading.Thread(target=take, args=(name, 50)) for name in ("two", "three")]
+    begun = time.monotonic()
+    for each in others:
+        each.start()
+    for each in others:
+        each.join()
+    assert not [thread for thread in threading.enumerate() if thread.name == "fetcher-pulse"]
+    assert time.monotonic() - begun < 10, "nobody waited for a thread that had another claim to look after"
